@@ -1,0 +1,170 @@
+"""Decoders: a sequence to one value per class."""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree, Shaped
+
+from ._layer import AbstractLayer
+from ._types import NestedNumbers, as_floating, checked, first_step, zero_state
+
+
+class AbstractDecoder(AbstractLayer):
+    """A layer that reduces over time: `"time *shape"` to `"*shape"`.
+
+    `step` and `run` return the value so far, and the call returns the last one. Subclasses
+    write `init`, `absorb` (a chunk of time into the state) and `value`.
+    """
+
+    @abstractmethod
+    def absorb(self, state: PyTree, xs: Array) -> PyTree:
+        """The state after the steps `xs`, time on axis 0."""
+
+    @abstractmethod
+    def value(self, state: PyTree) -> Array:
+        """The decoded value so far, in the dtype of the state."""
+
+    @checked
+    def run(
+        self,
+        state: PyTree,
+        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[PyTree, Shaped[Array, "*shape"]]:
+        """A chunk of time, with the state carried.
+
+        **Arguments:**
+
+        - `state`: from `init`, or from the chunk before.
+        - `xs`: the input over time, of shape `"time *shape"`.
+        - `key`: ignored. (Keyword only.)
+
+        **Returns:**
+
+        `(state, value)`, the value over all that came so far, of shape `"*shape"`.
+        """
+        xs = as_floating(xs)
+        state = self.absorb(state, xs)
+        return state, self.value(state).astype(xs.dtype)
+
+    @checked
+    def step(
+        self,
+        state: PyTree,
+        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[PyTree, Shaped[Array, "*shape"]]:
+        """One step: `(state, value)`, the value over all steps so far."""
+        return self.run(state, as_floating(x)[None])
+
+    @checked
+    def __call__(
+        self,
+        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Shaped[Array, "*shape"]:
+        """The value over the whole sequence `xs`, of shape `"*shape"`."""
+        xs = as_floating(xs)
+        return self.run(self.init(first_step(xs)), xs)[1]
+
+
+class MaxOverTime(AbstractDecoder):
+    """The largest value over time: the usual readout of leaky integrators.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import MaxOverTime
+    >>> MaxOverTime()(jnp.array([[0.0, 1.0], [3.0, -1.0]]))
+    Array([3., 1.], dtype=float32)
+
+    ```
+
+    **Derivative:** to the step of the maximum; ties share it. **NaN** gives NaN; over no
+    steps at all the value is -inf.
+
+    Source: `jaxsnn.discrete.decode.max_over_time_decode` (jaxsnn 0.3.0), without its
+    log-softmax: the logits go to the loss, e.g. optax's cross-entropy.
+    """
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> Shaped[Array, "*shape"]:
+        """-inf for an input like `x`, in float32 or wider."""
+        return zero_state(as_floating(x)) - jnp.inf
+
+    def absorb(self, state: Array, xs: Array) -> Array:
+        highest = jnp.max(xs, axis=0, initial=-jnp.inf).astype(state.dtype)
+        return jnp.maximum(state, highest)
+
+    def value(self, state: Array) -> Array:
+        return state
+
+
+class SumAndCount(NamedTuple):
+    """The sum over the steps so far, of shape `"*shape"`, and how many there were."""
+
+    total: Array
+    steps: Array
+
+
+class MeanOverTime(AbstractDecoder):
+    """The mean over time: of spikes, the firing rate per step.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import MeanOverTime
+    >>> MeanOverTime()(jnp.array([[0.0, 1.0], [1.0, 1.0]]))
+    Array([0.5, 1. ], dtype=float32)
+
+    ```
+
+    Divided by `dt` it is a rate in hertz. **Derivative:** exact. **NaN** gives NaN, and so
+    does a sequence without steps. Chunks are summed before they are added, so between
+    chunkings the last digits may differ.
+    """
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> SumAndCount:
+        """A sum of 0 over 0 steps for an input like `x`, in float32 or wider."""
+        return SumAndCount(zero_state(as_floating(x)), jnp.zeros((), jnp.int32))
+
+    def absorb(self, state: SumAndCount, xs: Array) -> SumAndCount:
+        total = _add_over_time(state.total, xs)
+        return SumAndCount(total, state.steps + xs.shape[0])
+
+    def value(self, state: SumAndCount) -> Array:
+        return state.total / state.steps.astype(state.total.dtype)
+
+
+class SpikeCount(AbstractDecoder):
+    """The sum over time: of spikes, their number.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import SpikeCount
+    >>> SpikeCount()(jnp.array([[0.0, 1.0], [1.0, 1.0]]))
+    Array([1., 2.], dtype=float32)
+
+    ```
+
+    Exact up to 2^24 spikes per neuron (the count is kept in float32 or wider), in the
+    output up to what the input's dtype holds. **Derivative:** exact. **NaN** gives NaN.
+    """
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> Shaped[Array, "*shape"]:
+        """A count of 0 for an input like `x`, in float32 or wider."""
+        return zero_state(as_floating(x))
+
+    def absorb(self, state: Array, xs: Array) -> Array:
+        return _add_over_time(state, xs)
+
+    def value(self, state: Array) -> Array:
+        return state
+
+
+def _add_over_time(total: Array, xs: Array) -> Array:
+    return total + jnp.sum(xs, axis=0, dtype=total.dtype)

@@ -1,0 +1,137 @@
+"""What encoders share: the two kinds, and how each runs over time."""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, PyTree, Shaped
+
+from .._integrate import emit_over_time, integrate
+from .._layer import AbstractLayer, AbstractSequenceLayer, Cell
+from .._types import NestedNumbers, as_floating, checked, positive_int
+
+if TYPE_CHECKING:
+    # else type checkers would take abstract fields for the constructor's first arguments
+    from typing import ClassVar as AbstractVar
+else:
+    from equinox import AbstractVar
+
+
+class AbstractEncoder(AbstractLayer):
+    """A layer that turns values or signals into spikes."""
+
+
+class AbstractSignalEncoder(AbstractEncoder, AbstractSequenceLayer):
+    """An encoder of signals: `"time *shape"` to `"time *shape"`."""
+
+
+class AbstractValueEncoder(AbstractEncoder):
+    """An encoder of values: `"*shape"` to `"time *shape"`, over `seq_length` steps."""
+
+    seq_length: AbstractVar[int]
+
+    @abstractmethod
+    def run(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        state: PyTree,
+        xs: Any,
+        *,
+        length: int,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[PyTree, Array]: ...
+
+    @checked
+    def __call__(
+        self,
+        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Shaped[Array, "{self.seq_length} *shape"]:
+        """**Arguments:**
+
+        - `x`: the values, of any shape; `()` and empty included.
+        - `key`: for encoders that draw; ignored by the others. (Keyword only.)
+
+        **Returns:**
+
+        Spikes of shape `"seq_length *shape"`, in the floating dtype of `x` or in `dtype`.
+        """
+        x = as_floating(x)
+        return self.run(self.init(x), x, length=self.seq_length, key=key)[1]
+
+
+class AbstractHeldEncoder(AbstractValueEncoder):
+    """A value encoder with dynamics, whose value is held as its input at every step."""
+
+    checkpoint_every: AbstractVar[int | None]
+
+    @checked
+    def run(
+        self,
+        state: PyTree,
+        xs: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        length: int,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[PyTree, Shaped[Array, "{length} *shape"]]:
+        """A chunk of `length` steps, with the state carried.
+
+        **Arguments:**
+
+        - `state`: from `init`, or from the chunk before.
+        - `xs`: the values, of shape `"*shape"`, the same for every chunk.
+        - `length`: how many steps to run. (Keyword only.)
+        - `key`: the sequence's key, unchanged from chunk to chunk. (Keyword only.)
+
+        **Returns:**
+
+        `(state, spikes)`, `spikes` of shape `"length *shape"`.
+        """
+        return integrate(
+            Cell(self, as_floating(xs), key),
+            state,
+            None,
+            length=positive_int("length")(length),
+            checkpoint_every=self.checkpoint_every,
+        )
+
+
+class AbstractEmittingEncoder(AbstractValueEncoder):
+    """A value encoder whose spike at step t depends on the value, t and the key alone.
+
+    Subclasses write `emit(x, t, *, key)`; the state is the time index and nothing else.
+    """
+
+    @abstractmethod
+    def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
+        """The spikes of step `t` for the values `x`."""
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> Int[Array, ""]:
+        """The time index before the first step: 0."""
+        return jnp.zeros((), jnp.int32)
+
+    @checked
+    def step(
+        self,
+        state: Int[Array, ""],
+        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Int[Array, ""], Shaped[Array, "*shape"]]:
+        """The spikes of one step for the values `x`, and the time index after it."""
+        return state + 1, self.emit(as_floating(x), state, key=key)
+
+    @checked
+    def run(
+        self,
+        state: Int[Array, ""],
+        xs: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        length: int,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Int[Array, ""], Shaped[Array, "{length} *shape"]]:
+        """A chunk of `length` steps for the values `xs`, the time index carried."""
+        length = positive_int("length")(length)
+        spikes = emit_over_time(self, as_floating(xs), state, length=length, key=key)
+        return state + length, spikes

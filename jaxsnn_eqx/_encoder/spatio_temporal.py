@@ -1,0 +1,132 @@
+"""One spike per value, at a time that is linear in the value."""
+
+import functools as ft
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from .._fields import dt_field, dtype_field
+from .._layer import AbstractTimed
+from .._types import as_spikes, positive_int, real_number, state_dtype
+from .base import AbstractEmittingEncoder
+
+
+@ft.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def spike_at(seq_length: int, position: Array, t: Array) -> Array:
+    """1 at step `t = round(position)`, clipped to the window; NaN for NaN.
+
+    The derivative is that of the hat `max(0, 1 − |t − position|)`, taken from the right:
+    −1 at bin b and +1 at b + 1 with b = floor(position), so that moving a spike later is
+    always the same sign. In the last bin b is one less; outside the window nothing moves.
+    """
+    bin_ = jnp.clip(jnp.round(position), 0, seq_length - 1)
+    spikes = (bin_ == t.astype(position.dtype)).astype(position.dtype)
+    return jnp.where(jnp.isnan(position), position, spikes)
+
+
+@spike_at.defjvp
+def _spike_at_jvp(seq_length, primals, tangents):
+    (position, t), (position_dot, _) = primals, tangents
+    past = t.astype(position.dtype) - jnp.minimum(jnp.floor(position), seq_length - 2)
+    slope = (past == 1).astype(position.dtype) - (past == 0).astype(position.dtype)
+    outside = (position < 0) | (position > seq_length - 1) | (seq_length == 1)
+    slope = jnp.where(outside, 0, slope) + 0 * position  # NaN stays NaN
+    return spike_at(seq_length, position, t), slope * position_dot
+
+
+@jax.custom_jvp
+def clip_unit(x: Array) -> Array:
+    """`x` clipped to [0, 1]; the derivative is 1 there, both ends included, else 0."""
+    return jnp.clip(x, 0, 1)
+
+
+@clip_unit.defjvp
+def _clip_unit_jvp(primals, tangents):
+    (x,), (x_dot,) = primals, tangents
+    inside = ((x >= 0) & (x <= 1)).astype(x.dtype)
+    return clip_unit(x), inside * x_dot
+
+
+def position_in_window(x: Array, t_early: float, t_late: float, dt: float) -> Array:
+    """The time `t_early + x · (t_late − t_early)` in units of `dt`, in float32 or wider."""
+    # One float, and no multiplication fused with an addition: jit and eager agree.
+    shift = x.astype(state_dtype(x)) * ((t_late - t_early) / dt)
+    return lax.optimization_barrier(shift) + t_early / dt if t_early else shift
+
+
+class SpatioTemporalEncoder(AbstractEmittingEncoder, AbstractTimed):
+    """Encodes each coordinate in [0, 1] as one spike, the later the larger the value.
+
+    The spike time is `t = t_early + x · (t_late − t_early)`, and its step is `round(t / dt)`
+    (ties to the even step): 0 fires first, 1 last, each value exactly once.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import SpatioTemporalEncoder
+    >>> encoder = SpatioTemporalEncoder(seq_length=4, t_late=3e-3)
+    >>> encoder(jnp.array([0.0, 0.3, 1.0]))
+    Array([[1., 0., 0.],
+           [0., 1., 0.],
+           [0., 0., 0.],
+           [0., 0., 1.]], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `seq_length`: number of steps, at least 1 (static).
+    - `t_late`: time of the spike of 1, in seconds (static). Above `t_early`, and its step
+        `round(t_late / dt)` below `seq_length`.
+    - `t_early`: time of the spike of 0, in seconds (static). At least 0.
+    - `dt`: length of a step in seconds (static). Positive.
+    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
+        Through boolean and integer spikes all gradients are zero.
+
+    Changing a static argument recompiles. Values outside [0, 1], infinities included, are
+    clipped to it; **NaN** gives NaN at every step (False or 0 in boolean and integer dtypes).
+
+    **Derivative:** that of the linear (hat) kernel, from the right. With `p = t / dt` and
+    `b = min(floor(p), seq_length − 2)` it is −1 per unit of p at step b and +1 at step
+    b + 1, so that the derivative of the spike's step with respect to p is 1; zero for x
+    outside [0, 1], full at 0 and 1. In forward and reverse mode.
+
+    **Raises:** `ValueError` for an argument outside the ranges above.
+
+    Source: `jaxsnn.discrete.encode.spatio_temporal_encode` (jaxsnn 0.3.0), whose page
+    documents a `t_early` that its code lacks.
+    """
+
+    seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
+    t_late: float = eqx.field(static=True, converter=real_number("t_late"))
+    t_early: float = eqx.field(default=0.0, static=True, converter=real_number("t_early"))
+    dt: float = dt_field()
+    dtype: Any = dtype_field()
+
+    def __check_init__(self):
+        check_window(self.t_early, self.t_late)
+        last = round(self.t_late / self.dt)
+        if last >= self.seq_length:
+            raise ValueError(
+                f"`t_late`={self.t_late} s falls in step {last} at dt={self.dt} s, outside "
+                f"the window of `seq_length`={self.seq_length} steps (0 to "
+                f"{self.seq_length - 1}): raise `seq_length` above {last} or lower `t_late`."
+            )
+
+    def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
+        """The spikes of step `t` for coordinates `x`; `key` is ignored."""
+        position = position_in_window(clip_unit(x), self.t_early, self.t_late, self.dt)
+        spikes = spike_at(self.seq_length, position, t)
+        return as_spikes(spikes, self.dtype or x.dtype)
+
+
+def check_window(t_early: float, t_late: float) -> None:
+    """Refuses a window of spike times that starts before 0 or does not last."""
+    if not 0 <= t_early < t_late:
+        raise ValueError(
+            "`t_early` and `t_late` must satisfy 0 <= t_early < t_late (in seconds), got "
+            f"t_early={t_early} and t_late={t_late}."
+        )

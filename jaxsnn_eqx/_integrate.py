@@ -1,0 +1,297 @@
+"""The one time loop, and its derivative.
+
+A cell's `step` is the only equation. The primal scan keeps the state at the start of each
+chunk; the tangent is a linear scan of `jax.jvp(step)` over states that are recomputed
+chunk by chunk. Reverse mode is JAX's transpose of that tangent: no backward pass is
+written by hand, and nothing but states is ever stored for one.
+"""
+
+import functools as ft
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax import lax
+from jax.core import Tracer
+from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from ._types import first_step, optional_positive_int
+
+
+@eqx.filter_jit
+def emit_over_time(
+    encoder: Any, x: Array, start: Array, *, length: int, key: PRNGKeyArray | None
+) -> Array:
+    """Maps `encoder.emit(x, t, key=key)` over `length` steps, from step `start`.
+
+    All steps at once, since none depends on another. Nothing but `x` and the encoder's
+    leaves is kept for the reverse pass.
+    """
+
+    @eqx.filter_checkpoint
+    def emit(encoder, x, ts, key):
+        return jax.vmap(lambda t: encoder.emit(x, t, key=key))(ts)
+
+    return emit(encoder, x, start + jnp.arange(length, dtype=start.dtype), key)
+
+
+def chunk_length(length: int) -> int:
+    """The default `checkpoint_every` for `length` steps: about its square root.
+
+    The divisor of `length` nearest the square root, where there is one within a factor of
+    two (no remainder chunk, so nothing is concatenated); else the root, rounded.
+    """
+    root = math.sqrt(max(length, 1))
+    near = range(math.ceil(root / 2), math.floor(2 * root) + 1)
+    divisors = [c for c in near if length % c == 0]
+    return min(divisors or [round(root)], key=lambda c: abs(math.log(c / root)))
+
+
+@eqx.filter_jit
+def integrate(
+    cell: Any,
+    state: PyTree,
+    xs: PyTree,
+    *,
+    length: int | None = None,
+    checkpoint_every: int | None = None,
+) -> tuple[PyTree, PyTree]:
+    """Runs `cell.step` over time: `lax.scan`, with a derivative that costs little memory.
+
+    Equal to `lax.scan(cell.step, state, xs, length)`, bit for bit. Differentiable in
+    forward and in reverse mode, to any order, with respect to the inexact array leaves of
+    `cell`, `state` and `xs`; integer, boolean and key leaves are carried along.
+
+    For the reverse pass only the state at the start of every `checkpoint_every` steps is
+    kept; within a chunk the states are computed again. Per neuron that is about
+    `length / checkpoint_every + checkpoint_every` states instead of several values per
+    step, at the cost of one more forward pass.
+
+    ```python
+    >>> import equinox as eqx, jax, jax.numpy as jnp
+    >>> from jaxsnn_eqx import integrate
+    >>> class Decay(eqx.Module):
+    ...     rate: jax.Array
+    ...     def step(self, state, x):
+    ...         state = self.rate * state + x
+    ...         return state, state
+    >>> def last(rate):
+    ...     _, out = integrate(Decay(rate), jnp.array(0.0), jnp.ones(3))
+    ...     return out[-1]
+    >>> float(last(0.5)), float(jax.grad(last)(0.5))
+    (1.75, 2.0)
+
+    ```
+
+    **Arguments:**
+
+    - `cell`: a PyTree (usually an `eqx.Module`) with `step(state, x) -> (state, out)`,
+        as in `jax.lax.scan`. Everything traced must be a leaf of it.
+    - `state`: the initial state, a PyTree of arrays.
+    - `xs`: the inputs, a PyTree of arrays with time on axis 0, or `None`.
+    - `length`: the number of steps; needed where `xs` has no arrays.
+    - `checkpoint_every`: steps per chunk, any number >= 1, `length` not divisible by it
+        included (the remainder's outputs are then copied once). Default: the divisor of
+        `length` nearest its square root, if there is one within a factor of two, else
+        the rounded root.
+
+    **Returns:**
+
+    `(state, outs)`: the final state, and the outputs stacked along axis 0.
+
+    **Raises:** `ValueError` if `step` closes over a traced value, which would lose its
+    derivative; if it changes the structure, shape or dtype of the state; or if the
+    lengths disagree.
+    """
+    length = _checked_length(xs, length)
+    every = optional_positive_int("checkpoint_every")(checkpoint_every)
+    every = min(every or chunk_length(length), max(length, 1))
+    arrays, static = eqx.partition(cell, eqx.is_array)
+
+    def step(arrays, state, x):
+        state, out = eqx.combine(arrays, static).step(state, x)
+        return state, jtu.tree_map(jnp.asarray, out)
+
+    _check_step(step, arrays, state, xs)
+
+    @jax.custom_jvp
+    def solve(inexact, other):
+        arrays, state, xs = eqx.combine(inexact, other)
+        return lax.scan(ft.partial(step, arrays), state, xs, length)
+
+    @ft.partial(solve.defjvp, symbolic_zeros=True)
+    def solve_jvp(primals, tangents):
+        arrays, state, xs = eqx.combine(*primals)
+        final, starts, outs = _scan_keeping_starts(
+            ft.partial(step, arrays), state, xs, length, every
+        )
+        # What does not move has no tangent at all; but all of the state will move.
+        arrays_dot, state_dot, xs_dot = jtu.tree_map(_none_if_zero, tangents[0])
+        inexact_state = eqx.filter(state, eqx.is_inexact_array)
+        state_dot = eqx.combine(state_dot, jtu.tree_map(jnp.zeros_like, inexact_state))
+        dots = (arrays_dot, state_dot, xs_dot)
+        out_dots = _tangent(step, arrays, starts, xs, dots, length=length, every=every)
+        return (final, outs), _with_float0(out_dots, (final, outs))
+
+    return solve(*eqx.partition((arrays, state, xs), eqx.is_inexact_array))
+
+
+def _none_if_zero(dot):
+    return None if isinstance(dot, SymbolicZero) else dot
+
+
+def _scan_keeping_starts(step: Callable, state, xs, length: int, every: int):
+    """`lax.scan` that also returns the states at the start of each chunk.
+
+    Every step overwrites the slot of the chunk after its own, so the last write to a slot
+    is the state which that chunk starts from: no branch, and no copy of the outputs, as
+    nested scans would make.
+    """
+    chunks = -(-length // every)
+    slots = jtu.tree_map(lambda s: jnp.broadcast_to(s[None], (chunks + 1, *s.shape)), state)
+
+    def body(carry, x):
+        state, slots, t = carry
+        state, out = step(state, x)
+        write = ft.partial(lax.dynamic_update_index_in_dim, index=t // every + 1, axis=0)
+        return (state, jtu.tree_map(write, slots, state), t + 1), out
+
+    carry = (state, slots, jnp.zeros((), jnp.int32))
+    (state, slots, _), outs = lax.scan(body, carry, xs, length)
+    return state, jtu.tree_map(lambda s: s[:-1], slots), outs
+
+
+def _tangent(step: Callable, arrays, starts, xs, dots, *, length: int, every: int):
+    """The tangent of the loop: linear in `dots`, from the states that `starts` give."""
+    arrays_dot, state_dot, xs_dot = dots
+
+    @ft.partial(jax.checkpoint, prevent_cse=False)
+    def one_step(state, state_dot, arrays, arrays_dot, x, x_dot):
+        fixed_state = eqx.filter(state, eqx.is_inexact_array, inverse=True)
+
+        def inexact_step(arrays_, state_, x_):
+            new_state, out = step(
+                eqx.combine(arrays_, arrays),
+                eqx.combine(state_, fixed_state),
+                eqx.combine(x_, x),
+            )
+            new_inexact, new_other = eqx.partition(new_state, eqx.is_inexact_array)
+            return (new_inexact, eqx.filter(out, eqx.is_inexact_array)), new_other
+
+        primals = (
+            _only_moving(arrays_dot, arrays),
+            eqx.filter(state, eqx.is_inexact_array),
+            _only_moving(x_dot, x),
+        )
+        (inexact, _), (state_dot, out_dot), other = jax.jvp(
+            inexact_step, primals, (arrays_dot, state_dot, x_dot), has_aux=True
+        )
+        return eqx.combine(inexact, other), state_dot, out_dot
+
+    @ft.partial(jax.checkpoint, prevent_cse=False, static_argnums=0)
+    def one_chunk(length, state_dot, start, arrays, arrays_dot, xs, xs_dot):
+        def body(carry, inputs):
+            (state, state_dot), (x, x_dot) = carry, inputs
+            state, state_dot, out_dot = one_step(state, state_dot, arrays, arrays_dot, x, x_dot)
+            return (state, state_dot), out_dot
+
+        carry = (start, state_dot)
+        (_, state_dot), outs_dot = lax.scan(body, carry, (xs, xs_dot), length)
+        return state_dot, outs_dot
+
+    chunks, remainder = divmod(length, every)
+    full = chunks * every
+
+    def chunk(state_dot, inputs, length=every):
+        start, xs, xs_dot = inputs
+        return one_chunk(length, state_dot, start, arrays, arrays_dot, xs, xs_dot)
+
+    def rows(tree, which):
+        return jtu.tree_map(lambda a: a[which], tree)
+
+    if chunks == 1 and remainder == 0:
+        return chunk(state_dot, (rows(starts, 0), xs, xs_dot))
+
+    def split(a):
+        return (a if remainder == 0 else a[:full]).reshape(chunks, every, *a.shape[1:])
+
+    inputs = (rows(starts, slice(chunks)), *jtu.tree_map(split, (xs, xs_dot)))
+    state_dot, outs_dot = lax.scan(chunk, state_dot, inputs, chunks)
+    outs_dot = jtu.tree_map(lambda a: a.reshape(full, *a.shape[2:]), outs_dot)
+    if remainder:
+        inputs = (rows(starts, -1), *rows((xs, xs_dot), slice(full, None)))
+        state_dot, tail_dot = chunk(state_dot, inputs, remainder)
+        outs_dot = jtu.tree_map(lambda a, b: jnp.concatenate([a, b]), outs_dot, tail_dot)
+    return state_dot, outs_dot
+
+
+def _is_none(x) -> bool:
+    return x is None
+
+
+def _only_moving(dots, primals):
+    """The primals that have a tangent, `None` in place of the others."""
+    return jtu.tree_map(
+        lambda dot, primal: None if dot is None else primal,
+        dots,
+        primals,
+        is_leaf=_is_none,
+    )
+
+
+def _with_float0(dots, primals):
+    """Fills in the tangents that JAX wants for integer, boolean and key leaves."""
+    return jtu.tree_map(
+        lambda dot, primal: (
+            jtu.tree_map(lambda p: np.zeros(p.shape, jax.dtypes.float0), primal)
+            if dot is None
+            else dot
+        ),
+        dots,
+        primals,
+        is_leaf=_is_none,
+    )
+
+
+def _checked_length(xs: PyTree, length: int | None) -> int:
+    leaves = jtu.tree_leaves(xs)
+    if any(jnp.ndim(x) == 0 for x in leaves):
+        raise ValueError("`xs` must have time on axis 0, got an array of shape ().")
+    lengths = {jnp.shape(x)[0] for x in leaves}
+    if length is not None:
+        lengths.add(length)
+    if len(lengths) != 1:
+        raise ValueError(
+            "`length` and axis 0 of every array in `xs` must agree, and one of them "
+            f"must be given; got {sorted(lengths)}."
+        )
+    return lengths.pop()
+
+
+def _check_step(step: Callable, arrays, state, xs) -> None:
+    def first(arrays, state, xs):
+        return step(arrays, state, jtu.tree_map(first_step, xs))
+
+    jaxpr, (new_state, _) = jax.make_jaxpr(first, return_shape=True)(arrays, state, xs)
+    if any(isinstance(const, Tracer) for const in jaxpr.consts):
+        raise ValueError(
+            "`step` closes over a traced array, whose derivative would be lost: make it "
+            "an array leaf of `cell` (a field of the module), part of `state`, or of `xs`."
+        )
+
+    def spec(tree):
+        leaves, treedef = jtu.tree_flatten(tree)
+        return treedef, [f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves]
+
+    if spec(state) != spec(new_state):
+        raise ValueError(
+            "`step` must return a state of the structure, shapes and dtypes that it was "
+            f"given; got {spec(state)[1]} and returned {spec(new_state)[1]} "
+            f"(structures {spec(state)[0]} and {spec(new_state)[0]})."
+        )

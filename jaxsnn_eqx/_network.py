@@ -1,0 +1,382 @@
+"""Layers in sequence, and stateless layers over time."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import jax.tree_util as jtu
+from jax import lax
+from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, PyTree, Shaped
+
+from ._decode import AbstractDecoder
+from ._encoder.base import AbstractValueEncoder
+from ._fields import checkpoint_field
+from ._layer import AbstractLayer, AbstractTimed
+from ._types import NestedNumbers, as_floating, checked, first_step, positive_int
+
+
+class OverTime(AbstractLayer):
+    """Applies a stateless Equinox layer, such as `eqx.nn.Linear`, at every step.
+
+    The same weights at each step; an `eqx.nn.Linear` over all steps (and over a batch,
+    under `jax.vmap`) is one matrix product. Layers that draw, such as `eqx.nn.Dropout`,
+    get `fold_in(key, t)` at step t. Inputs are cast to the dtype of the layer's weights, so
+    boolean and integer spikes may come in.
+
+    ```python
+    >>> import equinox as eqx, jax
+    >>> from jaxsnn_eqx import OverTime
+    >>> linear = OverTime(eqx.nn.Linear(3, 2, key=jax.random.key(0)))
+    >>> linear(jax.numpy.ones((5, 3))).shape
+    (5, 2)
+
+    ```
+
+    **Arguments:**
+
+    - `layer`: a stateless Equinox layer, called as `layer(x, key=...)` on one step's input.
+        Wrap a plain function as `eqx.nn.Lambda(fn)`.
+
+    **Derivative:** the layer's. **Raises:** `ValueError` for a layer with state: one of this
+    package's, or an `eqx.nn.StatefulLayer` such as `eqx.nn.BatchNorm`.
+    """
+
+    layer: Any
+
+    def __check_init__(self):
+        name = type(self.layer).__name__
+        if isinstance(self.layer, AbstractLayer):
+            raise ValueError(
+                f"`layer` must be stateless, got `{name}`, which runs over time by itself: "
+                "use it without `OverTime`."
+            )
+        if isinstance(self.layer, eqx.nn.StatefulLayer) and self.layer.is_stateful():
+            raise ValueError(
+                f"`layer` must be stateless, got `{name}`, an `eqx.nn.StatefulLayer`."
+            )
+        if not callable(self.layer):
+            raise ValueError(f"`layer` must be callable, got {self.layer!r}.")
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "..."] | NestedNumbers) -> Int[Array, ""]:
+        """The time index before the first step: 0."""
+        return jnp.zeros((), jnp.int32)
+
+    @checked
+    def step(
+        self,
+        state: Int[Array, ""],
+        x: Shaped[ArrayLike, "..."] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Int[Array, ""], Shaped[Array, "..."]]:
+        """One step: the time index after it, and the layer's output for `x`."""
+        return state + 1, self._apply(self._cast(x), state, key)
+
+    @checked
+    def run(
+        self,
+        state: Int[Array, ""],
+        xs: Shaped[ArrayLike, "time ..."] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Int[Array, ""], Shaped[Array, "time ..."]]:
+        """A chunk of time, the time index carried.
+
+        **Arguments:**
+
+        - `state`: from `init`, or from the chunk before.
+        - `xs`: the input over time, `"time in_features"` for a `Linear`.
+        - `key`: the sequence's key, unchanged from chunk to chunk. (Keyword only.)
+
+        **Returns:**
+
+        `(state, out)`, `out` of shape `"time out_features"` for a `Linear`.
+        """
+        xs = self._cast(xs)
+        if isinstance(self.layer, eqx.nn.Linear) and xs.ndim == 2:
+            out = _linear_over_time(self.layer, xs)
+        else:
+            ts = state + jnp.arange(xs.shape[0], dtype=state.dtype)
+            out = jax.vmap(lambda x, t: self._apply(x, t, key))(xs, ts)
+        return state + xs.shape[0], out
+
+    @checked
+    def __call__(
+        self,
+        xs: Shaped[ArrayLike, "time ..."] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Shaped[Array, "time ..."]:
+        """The layer's output at every step of `xs`."""
+        xs = as_floating(xs)
+        return self.run(self.init(first_step(xs)), xs, key=key)[1]
+
+    def _apply(self, x: Array, t: Array, key: PRNGKeyArray | None) -> Array:
+        return self.layer(x, key=None if key is None else jr.fold_in(key, t))
+
+    def _cast(self, x: ArrayLike | NestedNumbers) -> Array:
+        x = as_floating(x)
+        weights = jtu.tree_leaves(eqx.filter(self.layer, eqx.is_inexact_array))
+        return x.astype(weights[0].dtype) if weights else x
+
+
+def _linear_over_time(linear: eqx.nn.Linear, xs: Array) -> Array:
+    # `vmap` of a matrix-vector product comes out transposed, and slower
+    if xs.shape[1:] != (linear.weight.shape[1],):
+        raise ValueError(
+            f"`eqx.nn.Linear` takes {linear.weight.shape[1]} `in_features`, got an input of "
+            f"shape {xs.shape} (time in_features)."
+        )
+    out = xs @ linear.weight.T
+    return out if linear.bias is None else out + linear.bias[None]
+
+
+class Network(AbstractLayer):
+    """Layers in sequence: an encoder, neurons, and a decoder; itself a layer.
+
+    An encoder of values may only stand first, a decoder only last. Everything that streams
+    on its own streams together: `network.step` takes one sample and returns the output so
+    far, `network.run` a chunk of time.
+
+    ```python
+    >>> import equinox as eqx, jax
+    >>> import jaxsnn_eqx as snn
+    >>> k1, k2 = jax.random.split(jax.random.key(0))
+    >>> network = snn.Network([
+    ...     snn.ConstantCurrentLIFEncoder(seq_length=100),
+    ...     snn.OverTime(eqx.nn.Linear(64, 32, key=k1)),
+    ...     snn.LIF(),
+    ...     snn.OverTime(eqx.nn.Linear(32, 10, use_bias=False, key=k2)),
+    ...     snn.LI(),
+    ...     snn.MaxOverTime(),
+    ... ])
+    >>> images = jax.numpy.ones((8, 64))
+    >>> jax.vmap(network)(images).shape
+    (8, 10)
+
+    ```
+
+    **Arguments:**
+
+    - `layers`: this package's layers; a stateless Equinox layer goes in as
+        `OverTime(layer)`.
+    - `checkpoint_every`: steps per chunk of the *whole network* (static), any number >= 1.
+        For the reverse pass only the layers' states at the start of each chunk are kept, and
+        everything within one is computed again: memory for long sequences at the cost of one
+        more forward pass. By default the network runs layer by layer over the whole
+        sequence, which is faster while it fits.
+
+    `key` is split over the layers as in `eqx.nn.Sequential`.
+
+    **Raises:** `ValueError` for layers that are out of place or not of this package, or that
+    disagree on `dt`.
+    """
+
+    layers: tuple[AbstractLayer, ...]
+    checkpoint_every: int | None = checkpoint_field()
+
+    def __init__(self, layers: Sequence[AbstractLayer], checkpoint_every: int | None = None):
+        self.layers = tuple(layers)
+        self.checkpoint_every = checkpoint_every
+
+    def __check_init__(self):
+        if not self.layers:
+            raise ValueError("`layers` must hold at least one layer, got none.")
+        for i, layer in enumerate(self.layers):
+            name = f"`layers[{i}]` ({type(layer).__name__})"
+            if not isinstance(layer, AbstractLayer):
+                raise ValueError(
+                    f"{name} is not a layer over time: wrap a stateless Equinox layer as "
+                    "`OverTime(layer)`."
+                )
+            if i > 0 and _encodes_values(layer):
+                raise ValueError(f"{name} encodes values, so it must come first.")
+            if i < len(self.layers) - 1 and _decodes(layer):
+                raise ValueError(f"{name} reduces over time, so it must come last.")
+        dts = _time_steps(self.layers)
+        if len(set(dts.values())) > 1:
+            raise ValueError(
+                "`dt` must be the same in all layers of a network (in seconds), got "
+                + ", ".join(f"{name}: {dt}" for name, dt in dts.items())
+                + "."
+            )
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "..."] | NestedNumbers) -> tuple:
+        """The states of all layers before the first step.
+
+        **Arguments:**
+
+        - `x`: one step's input (for an encoder of values: the values). Shape and dtype only.
+        """
+        x = as_floating(x)
+        # The layers are stepped once, to find the shapes, dtypes and shardings between
+        # them; what they return, and so this key, goes no further.
+        unused = jr.key(0)
+        states = []
+        for layer in self.layers:
+            states.append(layer.init(x))
+            _, x = layer.step(states[-1], x, key=unused)
+        return tuple(states)
+
+    @checked
+    def step(
+        self,
+        state: tuple,
+        x: Shaped[ArrayLike, "..."] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[tuple, Shaped[Array, "..."]]:
+        """One step through all layers: `(state, out)`.
+
+        **Arguments:**
+
+        - `state`: from `init`, or from the step before.
+        - `x`: one step's input (for an encoder of values: the values, at each step).
+        - `key`: the sequence's key, unchanged from step to step. (Keyword only.)
+        """
+        x = as_floating(x)
+        states = []
+        for layer, layer_state, k in zip(self.layers, state, self._split(key), strict=True):
+            layer_state, x = layer.step(layer_state, x, key=k)
+            states.append(layer_state)
+        return tuple(states), x
+
+    @checked
+    def run(
+        self,
+        state: tuple,
+        xs: Shaped[ArrayLike, "..."] | NestedNumbers,
+        *,
+        length: int | None = None,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[tuple, Shaped[Array, "..."]]:
+        """A chunk of time through all layers, with the states carried.
+
+        **Arguments:**
+
+        - `state`: from `init`, or from the chunk before.
+        - `xs`: the input over time, with time on axis 0. For an encoder of values: the
+            values, the same for every chunk.
+        - `length`: the number of steps; needed with an encoder of values, and only there.
+        - `key`: the sequence's key, unchanged from chunk to chunk. (Keyword only.)
+
+        **Returns:**
+
+        `(state, out)`: the output over time, or a decoder's value so far.
+        """
+        xs = as_floating(xs)
+        if _encodes_values(self) != (length is not None):
+            raise ValueError(
+                "`length` must be given to `run` if the first layer encodes values, and "
+                f"only then; got length={length} and `{type(self.layers[0]).__name__}` first."
+            )
+        length = xs.shape[0] if length is None else positive_int("length")(length)
+        return _run(self, state, xs, length, key)
+
+    @checked
+    def __call__(
+        self,
+        xs: Shaped[ArrayLike, "..."] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Shaped[Array, "..."]:
+        """The whole, from `init`.
+
+        **Arguments:**
+
+        - `xs`: the input over time, with time on axis 0, or an encoder's values.
+        - `key`: for layers that draw. (Keyword only.)
+
+        **Returns:**
+
+        The last layer's output.
+        """
+        xs = as_floating(xs)
+        if _encodes_values(self):
+            state, length = self.init(xs), self.seq_length
+        else:
+            state, length = self.init(first_step(xs)), None
+        return self.run(state, xs, length=length, key=key)[1]
+
+    @property
+    def seq_length(self) -> int:
+        """The number of steps of the encoder of values that stands first."""
+        return self.layers[0].seq_length  # pyright: ignore[reportAttributeAccessIssue]
+
+    def __getitem__(self, i: int) -> AbstractLayer:
+        return self.layers[i]
+
+    def __iter__(self) -> Iterator[AbstractLayer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def _split(self, key: PRNGKeyArray | None):
+        if key is None:
+            return [None] * len(self.layers)
+        return jr.split(key, len(self.layers))
+
+
+def _encodes_values(layer: AbstractLayer) -> bool:
+    if isinstance(layer, Network):
+        return _encodes_values(layer.layers[0])
+    return isinstance(layer, AbstractValueEncoder)
+
+
+def _decodes(layer: AbstractLayer) -> bool:
+    if isinstance(layer, Network):
+        return _decodes(layer.layers[-1])
+    return isinstance(layer, AbstractDecoder)
+
+
+def _time_steps(layers: Sequence[AbstractLayer], prefix: str = "layers") -> dict:
+    dts = {}
+    for i, layer in enumerate(layers):
+        name = f"{prefix}[{i}]"
+        if isinstance(layer, Network):
+            dts |= _time_steps(layer.layers, f"{name}.layers")
+        elif isinstance(layer, AbstractTimed):
+            dts[f"{name} ({type(layer).__name__})"] = layer.dt
+    return dts
+
+
+@eqx.filter_jit
+def _run(network: Network, state: tuple, xs: Array, length: int, key) -> PyTree:
+    every = network.checkpoint_every
+    if every is None or every >= length:
+        return _run_layers(network, state, xs, length, key)
+
+    chunks, remainder = divmod(length, every)
+    full = chunks * every
+    holds = _encodes_values(network)
+    run_chunk = eqx.filter_checkpoint(_run_layers, prevent_cse=False)
+
+    def body(state, chunk):
+        return run_chunk(network, state, xs if holds else chunk, every, key)
+
+    split = None if holds else xs[:full].reshape(chunks, every, *xs.shape[1:])
+    state, out = lax.scan(body, state, split, chunks)
+    reduces = _decodes(network)
+    out = out[-1] if reduces else out.reshape(full, *out.shape[2:])
+    if remainder:
+        tail = xs if holds else xs[full:]
+        state, tail_out = run_chunk(network, state, tail, remainder, key)
+        out = tail_out if reduces else jnp.concatenate([out, tail_out])
+    return state, out
+
+
+def _run_layers(network: Network, state: tuple, xs: Array, length: int, key) -> PyTree:
+    states = []
+    for layer, layer_state, k in zip(network.layers, state, network._split(key), strict=True):
+        if _encodes_values(layer):
+            layer_state, xs = layer.run(layer_state, xs, length=length, key=k)  # pyright: ignore[reportCallIssue]
+        else:
+            layer_state, xs = layer.run(layer_state, xs, key=k)
+        states.append(layer_state)
+    return tuple(states), xs

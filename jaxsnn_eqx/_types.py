@@ -1,0 +1,130 @@
+"""Shape vocabulary, the shape-checking decorator, and conversion of inputs at entry.
+
+Axis names used in every public signature: `time` (always axis 0), `*shape` (any shape,
+`()` and empty included), `in_features`, `out_features`, `classes`. There is no batch
+axis: `jax.vmap` adds it.
+"""
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from beartype import beartype
+from jaxtyping import Array, ArrayLike, jaxtyped
+
+# Nested lists and tuples of numbers are welcome too. They cannot carry a shape, so
+# they are converted first and their shape is checked on what comes out.
+NestedNumbers = list | tuple
+
+checked = jaxtyped(typechecker=beartype)
+"""Checks the jaxtyping annotations of a function or method as it is traced."""
+
+
+def as_floating(x: ArrayLike | NestedNumbers) -> Array:
+    """Anything array-like to a JAX array; integers and booleans to the default float."""
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise ValueError(
+            f"the input must be real (floating, integer or boolean), got {x.dtype}"
+        )
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        return x.astype(jnp.result_type(float))
+    return jax.lax.convert_element_type(x, x.dtype)  # drops the weak type
+
+
+def state_dtype(x: Array) -> Any:
+    """The dtype that a state driven by `x` is kept in: float32 or wider."""
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
+def zero_state(x: Array) -> Array:
+    """A state of zeros for the input `x`; follows its sharding."""
+    return jnp.zeros_like(x, dtype=state_dtype(x))
+
+
+def first_step(xs: Array) -> Array:
+    """One step's worth of `xs`, for `init`; also when there is no step at all."""
+    if xs.shape[0] == 0:
+        return jnp.zeros_like(xs, shape=xs.shape[1:])
+    return jax.lax.index_in_dim(xs, 0, keepdims=False)
+
+
+def as_spikes(z: Array, dtype: Any) -> Array:
+    """Casts spikes; a NaN stays NaN in floating dtypes and is False in the others."""
+    if jnp.issubdtype(dtype, jnp.floating):
+        return z.astype(dtype)
+    return (z > 0).astype(dtype)
+
+
+# Converters for static fields: they run before anything is stored, and name the field.
+
+
+def real_number(name: str, hint: str = "") -> Callable[[Any], float]:
+    """A converter to a finite `float`; refuses arrays, booleans and strings."""
+
+    def convert(value: Any) -> float:
+        if isinstance(value, np.ndarray | jax.Array):
+            raise ValueError(
+                f"`{name}` must be a Python number, because it is static (part of the "
+                f"compiled program); got an array of shape {value.shape} and dtype "
+                f"{value.dtype}.{hint}"
+            )
+        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+            raise ValueError(
+                f"`{name}` must be a Python number, got {value!r} "
+                f"of type {type(value).__name__}.{hint}"
+            )
+        value = float(value)
+        if not np.isfinite(value):
+            raise ValueError(f"`{name}` must be finite, got {value}.")
+        return value
+
+    return convert
+
+
+def positive_number(name: str, hint: str = "") -> Callable[[Any], float]:
+    """A converter to a finite `float` above zero."""
+    to_real = real_number(name, hint)
+
+    def convert(value: Any) -> float:
+        value = to_real(value)
+        if value <= 0:
+            raise ValueError(f"`{name}` must be positive, got {value}.")
+        return value
+
+    return convert
+
+
+def positive_int(name: str) -> Callable[[Any], int]:
+    """A converter to an `int` of at least 1."""
+
+    def convert(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise ValueError(
+                f"`{name}` must be an int of at least 1 (it is static), got {value!r} "
+                f"of type {type(value).__name__}."
+            )
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        return int(value)
+
+    return convert
+
+
+def optional_positive_int(name: str) -> Callable[[Any], int | None]:
+    """As `positive_int`, with `None` let through."""
+    convert = positive_int(name)
+    return lambda value: None if value is None else convert(value)
+
+
+def spike_dtype(dtype: Any) -> Any:
+    """A converter to the dtype of the spikes, `None` (follow the input) let through."""
+    if dtype is None:
+        return None
+    dtype = jnp.dtype(dtype)
+    if jnp.issubdtype(dtype, jnp.complexfloating) or dtype.kind not in "fVbiu":
+        raise ValueError(f"`dtype` must be a floating, boolean or integer dtype, got {dtype}.")
+    return dtype

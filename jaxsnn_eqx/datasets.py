@@ -1,0 +1,86 @@
+"""Datasets that are generated; nothing is downloaded."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ._types import checked, positive_int, positive_number
+
+
+@checked
+def yin_yang(
+    seed: int,
+    size: int,
+    *,
+    r_big: float = 0.5,
+    r_small: float = 0.1,
+    mirror: bool = True,
+    bias: float | None = None,
+) -> tuple[Float[np.ndarray, "size features"], Int[np.ndarray, " size"]]:
+    """The Yin-Yang dataset: points in the yin, the yang, or the dots of the symbol.
+
+    Three classes: 0 (yang), 1 (yin) and 2 (the two dots), as many points of each as
+    `size / 3` allows (the first classes get one more), in random order.
+
+    ```python
+    >>> from jaxsnn_eqx.datasets import yin_yang
+    >>> points, classes = yin_yang(0, 6, bias=0.0)
+    >>> points.shape, sorted(classes.tolist())
+    ((6, 5), [0, 0, 1, 1, 2, 2])
+
+    ```
+
+    **Arguments:**
+
+    - `seed`: for NumPy's generator; the same seed gives the same points.
+    - `size`: number of points, at least 1.
+    - `r_big`: radius of the symbol, which is centred at `(r_big, r_big)`. Positive.
+    - `r_small`: radius of the dots. Positive and below `r_big / 2`.
+    - `mirror`: append `2 · r_big − x` and `2 · r_big − y` (the paper's `1 − x`, `1 − y`), so
+        that every point has the same sum and large coordinates have early partners.
+    - `bias`: append this constant as a last feature; `None` appends none.
+
+    **Returns:**
+
+    `(points, classes)`: float32 of shape `"size features"`, with 2 features, or 4 with
+    `mirror`, and one more with `bias`; and int32 of shape `"size"`.
+
+    **Raises:** `ValueError` for sizes and radii outside the ranges above.
+
+    Source: Kriener, Göltz & Petrovici, "The Yin-Yang dataset", NICE (2022; arXiv 2021).
+    """
+    size = positive_int("size")(size)
+    r_big = positive_number("r_big")(r_big)
+    r_small = positive_number("r_small")(r_small)
+    if r_small >= r_big / 2:
+        raise ValueError(f"`r_small` must be below `r_big` / 2 = {r_big / 2}, got {r_small}.")
+    rng = np.random.default_rng(seed)
+    classes = rng.permutation(np.arange(size) % 3).astype(np.int32)
+    points = np.empty((size, 2))
+    for class_ in range(3):
+        wanted = np.flatnonzero(classes == class_)
+        while wanted.size:
+            # rejection: what does not belong to the class (or to the symbol) is drawn again
+            drawn = rng.uniform(0, 2 * r_big, (wanted.size, 2))
+            points[wanted] = drawn
+            wanted = wanted[_class_of(drawn, r_big, r_small) != class_]
+    features = [points]
+    if mirror:
+        features.append(2 * r_big - points)
+    if bias is not None:
+        features.append(np.full((size, 1), bias))
+    return np.concatenate(features, axis=1).astype(np.float32), classes
+
+
+def _class_of(points: np.ndarray, r_big: float, r_small: float) -> np.ndarray:
+    """The class of each point, -1 outside the symbol."""
+    x, y = points.T
+    right = np.hypot(x - 1.5 * r_big, y - r_big)
+    left = np.hypot(x - 0.5 * r_big, y - r_big)
+    yin = (
+        (right <= r_small)
+        | ((left > r_small) & (left <= 0.5 * r_big))
+        | ((y > r_big) & (right > 0.5 * r_big))
+    )
+    dots = (right < r_small) | (left < r_small)
+    inside = np.hypot(x - r_big, y - r_big) <= r_big
+    return np.where(inside, np.where(dots, 2, yin.astype(int)), -1)
