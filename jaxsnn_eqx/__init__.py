@@ -11,6 +11,7 @@ from ._encoder.base import AbstractEncoder as AbstractEncoder
 from ._encoder.base import AbstractHeldEncoder as AbstractHeldEncoder
 from ._encoder.base import AbstractSignalEncoder as AbstractSignalEncoder
 from ._encoder.base import AbstractValueEncoder as AbstractValueEncoder
+from ._encoder.learnable import LearnableLIFEncoder as LearnableLIFEncoder
 from ._encoder.lif import ConstantCurrentLIFEncoder as ConstantCurrentLIFEncoder
 from ._encoder.lif import LIFCurrentEncoder as LIFCurrentEncoder
 from ._encoder.spatio_temporal import SpatioTemporalEncoder as SpatioTemporalEncoder

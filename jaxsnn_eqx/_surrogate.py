@@ -24,7 +24,10 @@ class AbstractSurrogate(eqx.Module):
     `surrogate(x)` is exactly 1 where `x > 0`, exactly 0 where `x <= 0` (0 at the
     threshold included), and NaN where `x` is NaN. Its derivative is
     `surrogate.derivative(x)`, in forward and in reverse mode, and `derivative` is itself
-    differentiable. Fields are static Python numbers: a changed value recompiles.
+    differentiable. (Second derivatives of a whole network are not unique, since the step
+    appears in the first ones: JAX takes the surrogate for it over forward mode, and the
+    step's own derivative, zero, over reverse mode.) Fields are static Python numbers: a
+    changed value recompiles.
 
     To make one, subclass and write two methods, each elementwise:
 
@@ -215,7 +218,7 @@ class MultiGaussian(AbstractSurrogate):
     `γ·[(1 + height)·N(x | 0, σ²) − height·N(x | σ, (scale·σ)²) − height·N(x | −σ, (scale·σ)²)]`
 
     Even; maximum at the threshold (0.439 by default); *negative* further out (beyond
-    |x| = 1.16 by default), as the paper means it to be: like an exponential linear unit's.
+    |x| = 1.27 by default), as the paper means it to be: like an exponential linear unit's.
     Antiderivative: the same sum of cumulative distributions, shifted to 1/2 at 0.
 
     **Arguments:**

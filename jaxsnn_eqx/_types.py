@@ -37,7 +37,7 @@ def as_floating(x: ArrayLike | NestedNumbers) -> Array:
 
 def state_dtype(x: Array) -> Any:
     """The dtype that a state driven by `x` is kept in: float32 or wider."""
-    return jnp.promote_types(x.dtype, jnp.float32)
+    return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.dtype(jnp.float32)
 
 
 def zero_state(x: Array) -> Array:

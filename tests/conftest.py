@@ -1,0 +1,124 @@
+"""Strict promotion for every test, and the list of layers that the contract is tested on.
+
+A new layer joins the whole parametrised suite (`test_contract.py`) by one line in CASES.
+"""
+
+import copy
+import os
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import pytest
+
+import jaxsnn_eqx as snn
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+if cache := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+LENGTH = 12
+VALUES = (5,)  # one sample of values; a signal has (LENGTH, 5)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer, and what the contract promises of it."""
+
+    layer: snn.AbstractLayer
+    low: float = 0.0  # inputs are drawn from [low, high)
+    high: float = 4.0
+    elementwise: bool = True  # any shape, and the same bits however it is chunked
+    draws: bool = False  # needs a key
+
+    @property
+    def takes_values(self) -> bool:
+        if isinstance(self.layer, snn.Network):
+            return isinstance(self.layer[0], snn.AbstractValueEncoder)
+        return isinstance(self.layer, snn.AbstractValueEncoder)
+
+    @property
+    def reduces(self) -> bool:
+        if isinstance(self.layer, snn.Network):
+            return isinstance(self.layer[-1], snn.AbstractDecoder)
+        return isinstance(self.layer, snn.AbstractDecoder)
+
+    def input(self, shape=VALUES, dtype=jnp.float32, seed=1, length=LENGTH):
+        """Values of `shape`, or a signal with time in front."""
+        shape = shape if self.takes_values else (length, *shape)
+        x = jr.uniform(jr.key(seed), shape, minval=self.low, maxval=self.high)
+        return x.astype(dtype)
+
+    def first(self, x):
+        return x if self.takes_values else x[0]
+
+    def run(self, state, x, start, stop, key):
+        """The chunk from `start` to `stop`."""
+        if self.takes_values:
+            return self.layer.run(state, x, length=stop - start, key=key)
+        return self.layer.run(state, x[start:stop], key=key)
+
+
+def _network(*layers, checkpoint_every=None):
+    return snn.Network(layers, checkpoint_every)
+
+
+def _linear(n_in, n_out, bias, seed):
+    linear = eqx.nn.Linear(n_in, n_out, use_bias=bias, key=jr.key(seed))
+    return eqx.tree_at(lambda m: m.weight, linear, 3 * linear.weight)
+
+
+def with_static(layer, **fields):
+    """The layer with static fields replaced, which `eqx.tree_at` cannot do."""
+    layer = copy.copy(layer)
+    for name, value in fields.items():
+        object.__setattr__(layer, name, value)
+    return layer
+
+
+_LAYERS = (
+    snn.OverTime(_linear(5, 8, True, 0)),
+    snn.LIF(),
+    snn.OverTime(_linear(8, 3, False, 1)),
+    snn.LI(),
+)
+_FAST = snn.LIFParameters(tau_syn=2e-3, tau_mem=4e-3, v_th=0.7, v_leak=0.1, v_reset=-0.2)
+
+CASES = {
+    "constant_current_lif": Case(snn.ConstantCurrentLIFEncoder(LENGTH)),
+    "constant_current_lif_fast": Case(snn.ConstantCurrentLIFEncoder(LENGTH, _FAST)),
+    "lif_current": Case(snn.LIFCurrentEncoder()),
+    "spatio_temporal": Case(snn.SpatioTemporalEncoder(LENGTH, 1.1e-2), high=1.0),
+    "spatio_temporal_early": Case(
+        snn.SpatioTemporalEncoder(LENGTH, 1e-2, 2.5e-3, 1e-3), high=1.0
+    ),
+    "learnable_lif": Case(snn.LearnableLIFEncoder(VALUES, LENGTH), elementwise=False),
+    "lif": Case(snn.LIF()),
+    "lif_fast": Case(snn.LIF(_FAST, checkpoint_every=5)),
+    "li": Case(snn.LI(), low=-2.0),
+    "max_over_time": Case(snn.MaxOverTime(), low=-2.0),
+    "mean_over_time": Case(snn.MeanOverTime(), elementwise=False),
+    "spike_count": Case(snn.SpikeCount(), elementwise=False),
+    "over_time_linear": Case(snn.OverTime(_linear(5, 3, True, 2)), elementwise=False),
+    "over_time_dropout": Case(snn.OverTime(eqx.nn.Dropout()), draws=True),
+    "network": Case(
+        _network(snn.ConstantCurrentLIFEncoder(LENGTH), *_LAYERS, snn.MaxOverTime()),
+        elementwise=False,
+    ),
+    "network_chunked": Case(_network(*_LAYERS, checkpoint_every=5), elementwise=False),
+}
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def case(request) -> Case:
+    return request.param
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield

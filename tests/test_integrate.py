@@ -1,0 +1,465 @@
+"""The integrator's derivative, checked four ways, and everything JAX does around it."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from jax import lax
+from jax.sharding import PartitionSpec as P
+from jax.test_util import check_grads
+from jaxtyping import Array
+
+from jaxsnn_eqx import SuperSpike, integrate
+from jaxsnn_eqx._integrate import chunk_length
+
+SLOPE = 5.0
+
+
+class LIFCell(eqx.Module):
+    """A membrane with a trained time constant, a synapse, and a count of its spikes."""
+
+    rate: Array  # dt / tau_mem
+    steps: Array  # an integer leaf
+    surrogate: object = SuperSpike(SLOPE)
+
+    def step(self, state, x):
+        v, i, n = state
+        v = v + self.rate * (i - v)
+        z = self.surrogate(v - 0.5)
+        v = v - z * v
+        i = 0.8 * i + x
+        return (v, i, n + self.steps), (z, v)
+
+
+def naive(cell, state, xs):
+    return lax.scan(lambda s, x: cell.step(s, x), state, xs)
+
+
+def problem(length=23, n=4, seed=0, dtype=jnp.float32, surrogate=SuperSpike(SLOPE)):
+    k1, k2, k3 = jr.split(jr.key(seed), 3)
+    cell = LIFCell(jr.uniform(k1, (n,), dtype, 0.1, 0.4), jnp.ones((), jnp.int32), surrogate)
+    state = (
+        0.3 * jr.normal(k2, (n,), dtype),
+        jnp.zeros((n,), dtype),
+        jnp.zeros((), jnp.int32),
+    )
+    return cell, state, 0.4 * jr.normal(k3, (length, n), dtype) + 0.3
+
+
+def loss_of(run, **kwargs):
+    """A scalar of everything that comes out, as a function of every float that goes in."""
+
+    def loss(rate, v, i, xs, cell):
+        cell = eqx.tree_at(lambda c: c.rate, cell, rate)
+        (v, i, _), (z, vs) = run(cell, (v, i, jnp.zeros((), jnp.int32)), xs, **kwargs)
+        weights = jnp.cos(jnp.arange(z.size, dtype=z.dtype)).reshape(z.shape)
+        return jnp.sum(weights * (z + 0.3 * vs**2)) + jnp.sum(v * i) + jnp.sum(i**2)
+
+    return loss
+
+
+def arguments(length=23, **kwargs):
+    cell, (v, i, _), xs = problem(length, **kwargs)
+    return cell.rate, v, i, xs, cell
+
+
+EVERY = [None, 1, 2, 5, 7, 22, 23, 40]
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_primal_equals_scan_to_the_bit(every):
+    cell, state, xs = problem()
+    expected = jax.jit(naive)(cell, state, xs)
+    got = integrate(cell, state, xs, checkpoint_every=every)
+    jax.tree.map(np.testing.assert_array_equal, got, expected)
+    assert float(got[1][0].sum()) > 5  # it does spike
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_primal_under_differentiation_is_the_same_primal(every):
+    cell, state, xs = problem()
+    arrays, static = eqx.partition((cell, state, xs), eqx.is_inexact_array)
+
+    def run(arrays):
+        return integrate(*eqx.combine(arrays, static), checkpoint_every=every)
+
+    # jitted, as the plain call is inside: without it XLA compiles the pieces apart
+    out = jax.jit(lambda a: jax.jvp(run, (a,), (a,))[0])(arrays)
+    jax.tree.map(np.testing.assert_array_equal, out, integrate(cell, state, xs))
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_gradient_equals_autodiff_of_the_naive_scan(every):
+    args = arguments()
+    expected = jax.grad(loss_of(naive), argnums=(0, 1, 2, 3))(*args)
+    got = jax.grad(loss_of(integrate, checkpoint_every=every), argnums=(0, 1, 2, 3))(*args)
+    for g, e in zip(got, expected, strict=True):
+        assert float(jnp.abs(e).max()) > 1e-2
+        np.testing.assert_allclose(g, e, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3])
+@pytest.mark.parametrize("every", [None, 1, 2, 7])
+def test_short_sequences(length, every):
+    args = arguments(length)
+    got = jax.grad(loss_of(integrate, checkpoint_every=every), argnums=(0, 1, 2, 3))(*args)
+    expected = jax.grad(loss_of(naive), argnums=(0, 1, 2, 3))(*args)
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("every", [None, 1, 5, 23])
+def test_forward_against_reverse(every):
+    """The transpose identity, in float32 and through every argument at once."""
+    args = arguments()
+    loss = loss_of(integrate, checkpoint_every=every)
+
+    def f(*floats):
+        return loss(*floats, args[-1])
+
+    tangents = [jr.normal(jr.key(i), a.shape) for i, a in enumerate(args[:4])]
+    _, forward = jax.jvp(f, args[:4], tuple(tangents))
+    reverse = jax.grad(f, argnums=(0, 1, 2, 3))(*args[:4])
+    inner = sum(float(jnp.vdot(g, t)) for g, t in zip(reverse, tangents, strict=True))
+    np.testing.assert_allclose(forward, inner, rtol=1e-4)
+
+
+@pytest.mark.parametrize("every", [None, 4, 23])
+def test_gradient_equals_a_handwritten_backpropagation(every, x64):
+    """Backpropagation through time by hand, in NumPy float64."""
+    cell, (v, i, _), xs = problem(dtype=jnp.float64)
+    rate, v0, xs_ = (np.asarray(a) for a in (cell.rate, v, xs))
+    length, n = xs_.shape
+    w_z = np.cos(np.arange(length * n)).reshape(length, n)
+
+    # forward, keeping what the way back needs
+    v, i, kept = v0.copy(), np.zeros(n), []
+    for x in xs_:
+        v_mid = v + rate * (i - v)
+        z = (v_mid > 0.5).astype(float)
+        kept.append((v, i, v_mid, z))
+        v, i = v_mid - z * v_mid, 0.8 * i + x
+    outs = [m - z * m for (_, _, m, z) in kept]
+
+    # backward: d/dv and d/di of the loss at the end, then step by step
+    v_bar, i_bar, rate_bar, xs_bar = i.copy(), v + 2 * i, np.zeros(n), np.zeros_like(xs_)
+    for t in reversed(range(length)):
+        v_prev, i_prev, v_mid, z = kept[t]
+        v_bar = v_bar + 0.6 * w_z[t] * outs[t]  # the loss on the recorded voltage
+        z_bar = w_z[t] - v_bar * v_mid
+        mid_bar = v_bar * (1 - z) + z_bar / (SLOPE * abs(v_mid - 0.5) + 1) ** 2
+        xs_bar[t] = i_bar
+        rate_bar += mid_bar * (i_prev - v_prev)
+        i_bar = 0.8 * i_bar + rate * mid_bar
+        v_bar = mid_bar * (1 - rate)
+
+    args = (cell.rate, jnp.asarray(v0), jnp.zeros(n), xs, cell)
+    got = jax.grad(loss_of(integrate, checkpoint_every=every), argnums=(0, 1, 2, 3))(*args)
+    for g, e in zip(got, (rate_bar, v_bar, i_bar, xs_bar), strict=True):
+        assert g.dtype == jnp.float64
+        np.testing.assert_allclose(g, e, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("every", [None, 1, 5, 23])
+def test_with_the_smooth_function_autodiff_equals_finite_differences(every, x64):
+    args = arguments(dtype=jnp.float64, surrogate=SuperSpike(SLOPE).smooth)
+    loss = loss_of(integrate, checkpoint_every=every)
+    check_grads(
+        lambda *floats: loss(*floats, args[-1]),
+        args[:4],
+        order=1,
+        modes=["fwd", "rev"],
+        eps=1e-6,
+        rtol=1e-6,
+    )
+
+
+FWD, REV = jax.jacfwd, jax.jacrev
+
+
+@pytest.mark.parametrize("every", [None, 1, 5])
+@pytest.mark.parametrize(
+    ("outer", "inner"), [(FWD, REV), (REV, FWD), (FWD, FWD), (REV, REV)]
+)
+def test_hessian_with_the_smooth_function(every, outer, inner, x64):
+    args = arguments(length=9, dtype=jnp.float64, surrogate=SuperSpike(SLOPE).smooth)
+    got = outer(inner(loss_of(integrate, checkpoint_every=every)))(*args)
+    np.testing.assert_allclose(got, jax.hessian(loss_of(naive))(*args), rtol=1e-9, atol=1e-9)
+    grad, eps = jax.grad(loss_of(naive)), 1e-6
+    up, down = (grad(args[0] + e, *args[1:]) for e in (eps, -eps))
+    np.testing.assert_allclose(jnp.diag(got), (up - down) / (2 * eps), rtol=1e-6)
+
+
+@pytest.mark.parametrize("every", [None, 5])
+@pytest.mark.parametrize("outer", [FWD, REV])
+def test_hessian_through_the_surrogate_over_forward_mode(every, outer, x64):
+    # Over reverse mode JAX forgets the surrogate, in the naive scan too.
+    args = arguments(length=9, dtype=jnp.float64)
+    got = outer(FWD(loss_of(integrate, checkpoint_every=every)))(*args)
+    expected = outer(FWD(loss_of(naive)))(*args)
+    assert float(jnp.abs(expected).max()) > 1
+    np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-9)
+
+
+def test_vmap_of_each():
+    many = [arguments(seed=seed) for seed in range(3)]
+    batch = jax.tree.map(lambda *a: jnp.stack(a), *[m[:4] for m in many])
+    cell = many[0][-1]
+    loss = loss_of(integrate, checkpoint_every=5)
+
+    def value(*floats):
+        return loss(*floats, cell)
+
+    grad = jax.grad(value, argnums=(0, 1, 2, 3))
+    hessian = jax.hessian(value)
+
+    def forward(*floats):
+        return jax.jvp(value, floats, floats)[1]
+
+    for f, tolerance in ((value, 1e-6), (grad, 1e-4), (forward, 1e-4), (hessian, 1e-3)):
+        got = jax.vmap(f)(*batch)
+        expected = jax.tree.map(lambda *a: jnp.stack(a), *[f(*m[:4]) for m in many])
+        jax.tree.map(
+            lambda g, e, tol=tolerance: np.testing.assert_allclose(g, e, rtol=tol, atol=tol),
+            got,
+            expected,
+        )
+
+
+def test_vmap_of_the_cell_alone():
+    cell, state, xs = problem()
+    rates = jnp.stack([cell.rate, 2 * cell.rate])
+    grads = jax.vmap(
+        lambda rate: jax.grad(loss_of(integrate))(rate, *state[:2], xs, cell), in_axes=0
+    )(rates)
+    for rate, g in zip(rates, grads, strict=True):
+        e = jax.grad(loss_of(naive))(rate, *state[:2], xs, cell)
+        np.testing.assert_allclose(g, e, rtol=1e-4, atol=1e-5)
+
+
+def test_inside_scan_and_jit():
+    args = arguments()
+    loss = loss_of(integrate, checkpoint_every=5)
+
+    @jax.jit
+    def descend(rate):
+        def body(rate, _):
+            return rate - 1e-3 * jax.grad(loss)(rate, *args[1:]), None
+
+        return lax.scan(body, rate, None, length=3)[0]
+
+    expected = args[0]
+    for _ in range(3):
+        expected = expected - 1e-3 * jax.grad(loss_of(naive))(expected, *args[1:])
+    np.testing.assert_allclose(descend(args[0]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis_type", ["Auto", "Explicit"])
+@pytest.mark.parametrize("check_vma", [True, False])
+def test_inside_shard_map(axis_type, check_vma):
+    axis_types = (getattr(jax.sharding.AxisType, axis_type),)
+    mesh = jax.make_mesh((1,), ("neurons",), axis_types=axis_types)
+    rate, v, i, xs, cell = arguments()
+    loss = loss_of(integrate, checkpoint_every=5)
+
+    def grads(rate, v, i, xs):
+        return jax.grad(loss, argnums=(0, 1, 2, 3))(rate, v, i, xs, cell)
+
+    specs = (P("neurons"), P("neurons"), P("neurons"), P(None, "neurons"))
+    sharded = jax.shard_map(
+        grads, mesh=mesh, in_specs=specs, out_specs=specs, check_vma=check_vma
+    )
+    with jax.set_mesh(mesh):
+        inputs = [
+            jax.device_put(a, jax.NamedSharding(mesh, spec))
+            for a, spec in zip((rate, v, i, xs), specs, strict=True)
+        ]
+        got = jax.jit(sharded)(*inputs)
+    for g, e in zip(got, grads(rate, v, i, xs), strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-5, atol=1e-6)
+
+
+def test_chunks_with_the_state_carried_equal_the_whole():
+    cell, state, xs = problem()
+    whole_state, whole = integrate(cell, state, xs)
+    middle, first = integrate(cell, state, xs[:9])
+    final, second = integrate(cell, middle, xs[9:])
+    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, second)
+    jax.tree.map(np.testing.assert_array_equal, (final, joined), (whole_state, whole))
+    assert int(final[2]) == 23
+
+
+def test_gradient_flows_across_chunks_through_the_state():
+    def chunked(cell, state, xs):
+        state, first = integrate(cell, state, xs[:9])
+        state, second = integrate(cell, state, xs[9:])
+        return state, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, second)
+
+    args = arguments()
+    got = jax.grad(loss_of(chunked), argnums=(0, 1, 2, 3))(*args)
+    expected = jax.grad(loss_of(naive), argnums=(0, 1, 2, 3))(*args)
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-4, atol=1e-5)
+
+
+class Noisy(eqx.Module):
+    """Keys and integers among the leaves, booleans among the outputs, no inputs."""
+
+    scale: Array
+    key: Array
+
+    def step(self, state, x):
+        v, t = state
+        noise = jr.normal(jr.fold_in(self.key, t), v.shape)
+        v = 0.9 * v + self.scale * noise
+        return (v, t + 1), {"voltage": v, "positive": v > 0, "nothing": None}
+
+
+@pytest.mark.parametrize("new_style", [True, False])
+@pytest.mark.parametrize("every", [None, 4, 10])
+def test_integer_boolean_and_key_leaves(new_style, every):
+    key = jr.key(0) if new_style else jr.PRNGKey(0)
+
+    def last(scale, run):
+        state = (jnp.zeros(3), jnp.zeros((), jnp.int32))
+        _, outs = run(Noisy(scale, key), state)
+        return jnp.sum(outs["voltage"] * outs["positive"].astype(jnp.float32))
+
+    def ours(cell, state):
+        return integrate(cell, state, None, length=10, checkpoint_every=every)
+
+    def plain(cell, state):
+        return lax.scan(lambda s, x: cell.step(s, x), state, None, length=10)
+
+    scale = jnp.array(0.5)
+    np.testing.assert_allclose(last(scale, ours), last(scale, plain), rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.grad(last)(scale, ours), jax.grad(last)(scale, plain), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        jax.jvp(lambda s: last(s, ours), (scale,), (scale,))[1],
+        jax.jvp(lambda s: last(s, plain), (scale,), (scale,))[1],
+        rtol=1e-5,
+    )
+
+
+def test_a_closed_over_tracer_is_refused_not_leaked():
+    class Closure(eqx.Module):
+        f: object
+
+        def step(self, state, x):
+            state = self.f(state) + x
+            return state, state
+
+    def loss(w):
+        _, out = integrate(Closure(lambda s: w * s), jnp.zeros(()), jnp.ones(4))
+        return out.sum()
+
+    for transformed in (jax.grad(loss), jax.jit(loss), jax.jit(jax.grad(loss))):
+        with pytest.raises(ValueError, match="`step` closes over a traced array"):
+            transformed(jnp.array(0.5))
+    # a concrete array is a constant, and welcome
+    np.testing.assert_allclose(loss(np.float32(0.5)), 1 + 1.5 + 1.75 + 1.875)
+
+
+def test_only_what_moves_has_a_tangent():
+    """No array of zeros as long as the sequence stands in for a missing tangent."""
+    cell, state, xs = problem(length=1000, n=50)
+
+    def tangent(rate, xs, moving_xs):
+        def final(rate, xs):
+            return integrate(eqx.tree_at(lambda c: c.rate, cell, rate), state, xs)[0][0]
+
+        if moving_xs:
+            return jax.jvp(final, (rate, xs), (rate, jnp.zeros_like(xs)))[1]
+        return jax.jvp(lambda rate: final(rate, xs), (rate,), (rate,))[1]
+
+    def zeros(moving_xs):
+        jaxpr = jax.make_jaxpr(tangent, static_argnums=2)(cell.rate, xs, moving_xs)
+        return str(jaxpr).count("f32[1000,50] = broadcast_in_dim")
+
+    assert (zeros(True), zeros(False)) == (1, 0)
+
+
+def _temp(length, every, n=4096):
+    class Held(eqx.Module):
+        x: Array
+
+        def step(self, v, _):
+            v = v + 0.1 * (self.x - v)
+            z = SuperSpike()(v - 0.6)
+            return v - z * v, z
+
+    def loss(x, w):
+        cell = Held(x)
+        _, z = integrate(cell, jnp.zeros_like(x), None, length=length, checkpoint_every=every)
+        return jnp.vdot(w, z)
+
+    shapes = (
+        jax.ShapeDtypeStruct((n,), jnp.float32),
+        jax.ShapeDtypeStruct((length, n), jnp.float32),
+    )
+    compiled = jax.jit(jax.grad(loss)).lower(*shapes).compile()
+    return compiled.memory_analysis().temp_size_in_bytes / (length * n * 4)
+
+
+def test_memory_of_the_reverse_pass_in_spike_trains():
+    assert _temp(100, 100) < 1.1
+    assert _temp(100, 10) < 0.36
+    assert _temp(100, None) < 0.36
+    assert _temp(1000, 25) < 0.1
+    assert _temp(1000, None) < 0.1
+
+
+def test_the_loop_is_not_unrolled():
+    def jaxpr_size(length):
+        cell, state, xs = problem(length=length)
+        args = (cell.rate, *state[:2], xs, cell)
+        return len(str(jax.make_jaxpr(jax.grad(loss_of(integrate)))(*args)))
+
+    assert jaxpr_size(10_000) < 1.1 * jaxpr_size(100)
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"), [(1, 1), (2, 1), (50, 5), (60, 6), (100, 10), (1000, 25), (101, 10)]
+)
+def test_default_chunk_length(length, expected):
+    chunk = chunk_length(length)
+    root = np.sqrt(length)
+    assert root / 2 <= chunk <= 2 * root
+    divisors = [
+        c for c in range(1, length + 1) if length % c == 0 and root / 2 <= c <= 2 * root
+    ]
+    assert (chunk in divisors) if divisors else (chunk == round(root))
+    assert abs(np.log(chunk / root)) <= abs(np.log(expected / root)) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"xs": None}, r"`length` and axis 0 of every array in `xs` must agree.*got \[\]"),
+        ({"xs": jnp.ones(3), "length": 4}, r"must agree.*got \[3, 4\]"),
+        ({"xs": (jnp.ones(3), jnp.ones(2))}, r"must agree.*got \[2, 3\]"),
+        ({"xs": jnp.ones(())}, r"`xs` must have time on axis 0, got an array of shape \(\)"),
+        ({"xs": jnp.ones(3), "checkpoint_every": 0}, r"`checkpoint_every` must be at least 1"),
+        ({"xs": jnp.ones(3), "checkpoint_every": 1.5}, r"`checkpoint_every` must be an int"),
+    ],
+)
+def test_bad_arguments_are_refused(kwargs, message):
+    class Sum(eqx.Module):
+        def step(self, state, x):
+            return state + 1, state
+
+    with pytest.raises(ValueError, match=message):
+        integrate(Sum(), jnp.zeros(()), kwargs.pop("xs"), **kwargs)
+
+
+def test_a_step_that_changes_its_state_is_refused():
+    class Grows(eqx.Module):
+        def step(self, state, x):
+            return jnp.stack([state, state]), x
+
+    with pytest.raises(ValueError, match=r"`step` must return a state.*float32\[\].*\[2\]"):
+        integrate(Grows(), jnp.zeros(()), jnp.ones(3))
