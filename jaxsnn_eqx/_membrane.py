@@ -26,7 +26,7 @@ def decay_synapse(current: Array, tau_syn: Constant, dt: float) -> Array:
 def fire_and_reset(
     voltage: Array, v_th: Constant, v_reset: Constant, surrogate: AbstractSurrogate
 ) -> tuple[Array, Array]:
-    """A spike if and only if `v > v_th`; then `v` is set to `v_reset`.
+    """A spike if and only if `v > v_th`; then `v` is `v_reset` (to a rounding, unless 0).
 
     The derivative goes through the spike (the surrogate's) and through the reset.
     """

@@ -1,7 +1,7 @@
 """Layers in sequence, and stateless layers over time."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 
 import equinox as eqx
 import jax
@@ -308,7 +308,16 @@ class Network(AbstractLayer):
         """The number of steps of the encoder of values that stands first."""
         return self.layers[0].seq_length  # pyright: ignore[reportAttributeAccessIssue]
 
-    def __getitem__(self, i: int) -> AbstractLayer:
+    @overload
+    def __getitem__(self, i: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> "Network": ...
+
+    def __getitem__(self, i: int | slice) -> Any:
+        """A layer; or, for a slice, the `Network` of those layers."""
+        if isinstance(i, slice):
+            return Network(self.layers[i], self.checkpoint_every)
         return self.layers[i]
 
     def __iter__(self) -> Iterator[AbstractLayer]:

@@ -4,13 +4,13 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ._encoder.base import AbstractHeldEncoder
 from ._integrate import integrate
-from ._layer import AbstractMembrane, AbstractSequenceLayer, Cell, VoltageCell
+from ._layer import AbstractLayer, AbstractMembrane, AbstractSequenceLayer, Cell, VoltageCell
 from ._types import NestedNumbers, as_floating, checked, first_step
 
 
 @checked
 def trace(
-    layer: AbstractMembrane,
+    layer: AbstractLayer,
     x: Shaped[ArrayLike, "..."] | NestedNumbers,
     *,
     key: PRNGKeyArray | None = None,
@@ -38,17 +38,18 @@ def trace(
     after its reset), and what `layer(x, key=key)` returns. Both are differentiable.
     """
     x = as_floating(x)
-    if isinstance(layer, AbstractHeldEncoder):
-        cell, state = Cell(layer, x, key), layer.init(x)
-        xs, length = None, layer.seq_length
-    elif isinstance(layer, AbstractSequenceLayer):
-        cell, state = Cell(layer, None, key), layer.init(first_step(x))
-        xs, length = x, None
-    else:
+    if not isinstance(layer, AbstractMembrane):
         raise ValueError(
             f"`layer` must have a membrane (the LIF encoders and the neurons), got "
             f"`{type(layer).__name__}`."
         )
+    if isinstance(layer, AbstractHeldEncoder):
+        cell, state = Cell(layer, x, key), layer.init(x)
+        xs, length = None, layer.seq_length
+    else:
+        assert isinstance(layer, AbstractSequenceLayer)
+        cell, state = Cell(layer, None, key), layer.init(first_step(x))
+        xs, length = x, None
     _, (voltages, out) = integrate(
         VoltageCell(cell),
         state,

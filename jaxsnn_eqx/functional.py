@@ -128,7 +128,10 @@ def one_hot(
 
     An array of shape `"*shape k"`. Its derivative is zero.
     """
-    return jax.nn.one_hot(jnp.asarray(x), _positive_int("k")(k), dtype=dtype)
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        x = jnp.where(x == jnp.round(x), x, -1)
+    return jax.nn.one_hot(x.astype(jnp.int32), _positive_int("k")(k), dtype=dtype)
 
 
 @_checked

@@ -180,9 +180,7 @@ FWD, REV = jax.jacfwd, jax.jacrev
 
 
 @pytest.mark.parametrize("every", [None, 1, 5])
-@pytest.mark.parametrize(
-    ("outer", "inner"), [(FWD, REV), (REV, FWD), (FWD, FWD), (REV, REV)]
-)
+@pytest.mark.parametrize(("outer", "inner"), [(FWD, REV), (REV, FWD), (FWD, FWD), (REV, REV)])
 def test_hessian_with_the_smooth_function(every, outer, inner, x64):
     args = arguments(length=9, dtype=jnp.float64, surrogate=SuperSpike(SLOPE).smooth)
     got = outer(inner(loss_of(integrate, checkpoint_every=every)))(*args)

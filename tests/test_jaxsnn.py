@@ -1,0 +1,169 @@
+"""Parity with the released jaxsnn (a test extra, never a dependency)."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import jaxsnn_eqx as snn
+from jaxsnn_eqx.functional import (
+    constant_current_lif_encode,
+    lif_current_encoder,
+    one_hot,
+    spatio_temporal_encode,
+)
+
+jaxsnn = pytest.importorskip("jaxsnn.discrete.encode")
+from jaxsnn.discrete.functional.li import LIState, li_step  # noqa: E402
+from jaxsnn.discrete.functional.lif import LIFState, lif_step  # noqa: E402
+from jaxsnn.discrete.functional.threshold import superspike  # noqa: E402
+
+LENGTH = 40
+ONE_IN = 100_000  # spikes that may differ, at inputs within rounding of the threshold
+
+
+@pytest.fixture(autouse=True)
+def standard_promotion():
+    """jaxsnn mixes dtypes."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@jax.jit
+def _both_encoders(x, weights):
+    def theirs(x):
+        final, spikes = jaxsnn.constant_current_lif_encode(x, LENGTH)
+        return jnp.vdot(weights, spikes), (final, spikes)
+
+    def ours(x):
+        voltages, spikes = constant_current_lif_encode(x, LENGTH)
+        return jnp.vdot(weights, spikes), (voltages[-1], spikes)
+
+    return tuple(jax.grad(f, has_aux=True)(x) for f in (theirs, ours))
+
+
+def _assert_gradients_agree(theirs, ours, same):
+    largest = np.abs(theirs).max()
+    assert largest > 0
+    np.testing.assert_allclose(ours[same], theirs[same], rtol=0, atol=1e-5 * largest)
+
+
+# 100 shapes, ten a test
+@pytest.mark.parametrize("group", range(10))
+def test_constant_current_encoder_on_random_1d_inputs(group):
+    rng = np.random.default_rng(group)
+    differ = total = 0
+    for n in rng.integers(1, 3000, 10):
+        x = rng.uniform(-1, 12, n).astype(np.float32)
+        weights = rng.normal(size=(LENGTH, n)).astype(np.float32)
+        (g, (v, z)), (g_, (v_, z_)) = jax.tree.map(np.asarray, _both_encoders(x, weights))
+        same = (z == z_).all(axis=0)
+        differ, total = differ + (z != z_).sum(), total + z.size
+        np.testing.assert_allclose(v_[same], v[same], rtol=1e-5, atol=1e-6)
+        _assert_gradients_agree(g, g_, same)
+    assert differ * ONE_IN <= total
+    assert total > 100_000
+
+
+def _draw_parameters(rng):
+    values = {
+        "tau_syn": rng.uniform(2e-3, 2e-2),
+        "tau_mem": rng.uniform(2e-3, 4e-2),
+        "v_th": rng.uniform(0.3, 1.5),
+        "v_leak": rng.uniform(-0.2, 0.2),
+        "v_reset": rng.uniform(-0.5, 0.2),
+    }
+    return values, rng.uniform(1e-4, 2e-3)
+
+
+def _distance_to_threshold(params, dt, voltages, xs, where):
+    """How far from the threshold the membrane was, at the first spike that differs."""
+    j = np.flatnonzero(where.any(axis=0))
+    t = np.argmax(where, axis=0)[j]
+    before = np.where(t > 0, voltages[np.maximum(t - 1, 0), j], 0)
+    v = before + dt / params.tau_mem * (params.v_leak - before + xs[t, j])
+    return np.abs(v - params.v_th)
+
+
+def test_lif_current_encoder_scanned_over_parameter_draws():
+    differ = total = 0
+    for draw in range(12):
+        rng = np.random.default_rng(draw)
+        values, dt = _draw_parameters(rng)
+        n = 1500
+        xs = rng.normal(1.5, 2.0, (100, n)).astype(np.float32)
+        weights = rng.normal(size=xs.shape).astype(np.float32)
+        theirs, ours = jaxsnn.LIFParameters(**values), snn.LIFParameters(**values)
+
+        def scanned(xs, step, params, dt=dt, n=n, weights=weights):
+            def body(v, x):
+                v, z = step(v, x, params, dt)
+                return v, (v, z)
+
+            _, (v, z) = lax.scan(body, jnp.zeros(n), xs)
+            return jnp.vdot(weights, z), (v, z)
+
+        def module(xs, params=ours, dt=dt, weights=weights):
+            v, z = snn.trace(snn.LIFCurrentEncoder(params, dt), xs)
+            return jnp.vdot(weights, z), (v, z)
+
+        runs = [
+            functools.partial(scanned, step=jaxsnn.lif_current_encoder, params=theirs),
+            functools.partial(scanned, step=lif_current_encoder, params=ours),
+            module,
+        ]
+        (g, (v, z)), *others = [
+            jax.tree.map(np.asarray, jax.jit(jax.grad(f, has_aux=True))(xs)) for f in runs
+        ]
+        assert z.sum() > 100
+        for g_, (v_, z_) in others:
+            where = z != z_
+            same = ~where.any(axis=0)
+            assert (_distance_to_threshold(ours, dt, v, xs, where) < 1e-5).all()
+            differ, total = differ + where.sum(), total + z.size
+            np.testing.assert_allclose(v_[:, same], v[:, same], rtol=1e-4, atol=1e-5)
+            _assert_gradients_agree(g, g_, (slice(None), same))
+    assert total > 3_000_000
+    assert differ * ONE_IN <= total, (differ, total)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_spatio_temporal_except_at_half_bin_ties(seed):
+    rng = np.random.default_rng(seed)
+    length, dt = int(rng.integers(5, 80)), float(rng.uniform(1e-4, 1e-3))
+    t_late = float(rng.uniform(2, 1.5 * length)) * dt
+    x = rng.uniform(0, 1, (30, 40)).astype(np.float32)
+    theirs = jaxsnn.spatio_temporal_encode(jnp.asarray(x), length, t_late, dt)
+    ours = spatio_temporal_encode(x, length, t_late, dt)
+    position = x.astype(float) * t_late / dt
+    tie = np.abs(position - np.floor(position) - 0.5) < 1e-4
+    np.testing.assert_array_equal(np.asarray(ours)[:, ~tie], np.asarray(theirs)[:, ~tie])
+    assert tie.mean() < 0.01
+
+
+def test_one_hot():
+    x = jnp.array([3, 0, 7, -2])
+    np.testing.assert_array_equal(one_hot(x, 5), jaxsnn.one_hot(x, 5))
+
+
+def test_lif_and_li_steps():
+    rng = np.random.default_rng(0)
+    values = {"tau_syn": 4e-3, "tau_mem": 9e-3, "v_leak": 0.05}
+    xs = rng.normal(0.5, 1.0, (60, 50)).astype(np.float32)
+    params = snn.LIFParameters(**values, v_th=0.7, v_reset=-0.1)
+
+    def lif(state, x):
+        return lif_step({"in": x}, state, None, superspike, 0.05, 0.7, -0.1, 9e-3, 4e-3, 1e-3)
+
+    def li(state, x):
+        return li_step({"in": x}, state, None, 0.05, 9e-3, 4e-3, 1e-3)
+
+    zeros = jnp.zeros(50)
+    _, spikes = lax.scan(lif, LIFState(zeros, zeros), xs)
+    assert 50 < spikes.sum() < 2000
+    np.testing.assert_array_equal(snn.LIF(params)(xs), spikes)
+    _, voltages = lax.scan(li, LIState(zeros, zeros), xs)
+    np.testing.assert_allclose(snn.LI(params)(xs), voltages, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,276 @@
+"""Network and OverTime."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import jaxsnn_eqx as snn
+
+K = jr.split(jr.key(0), 6)
+
+
+def _linear(n_in, n_out, key, bias=True):
+    linear = eqx.nn.Linear(n_in, n_out, use_bias=bias, key=key)
+    return eqx.tree_at(lambda m: m.weight, linear, 4 * linear.weight)
+
+
+def _layers(first=None, last=None):
+    return [
+        *([] if first is None else [first]),
+        snn.OverTime(_linear(6, 12, K[0])),
+        snn.LIF(),
+        snn.OverTime(_linear(12, 3, K[1], bias=False)),
+        snn.LI(),
+        *([] if last is None else [last]),
+    ]
+
+
+VALUES = jr.uniform(K[2], (6,), minval=0.5, maxval=3.0)
+SIGNAL = (jr.uniform(K[3], (30, 6)) < 0.4).astype(jnp.float32)
+
+
+def _grad(network, x):
+    return eqx.filter_grad(lambda n: jnp.sum(jnp.cos(jnp.arange(3.0)) * n(x)))(network)
+
+
+@pytest.mark.parametrize("every", [1, 4, 7, 29, 30, 31])
+@pytest.mark.parametrize("last", [None, snn.MaxOverTime(), snn.MeanOverTime()])
+@pytest.mark.parametrize("first", [None, snn.ConstantCurrentLIFEncoder(30)])
+def test_whole_network_chunks_change_nothing_but_memory(every, first, last):
+    if last is None:
+        last = snn.MaxOverTime() if every == 29 else None
+    whole = snn.Network(_layers(first, last))
+    chunked = snn.Network(_layers(first, last), checkpoint_every=every)
+    x = SIGNAL if first is None else VALUES
+    np.testing.assert_allclose(chunked(x), whole(x), rtol=1e-5, atol=1e-6)
+
+    def loss(network, x):
+        return jnp.sum(network(x) ** 2)
+
+    for got, expected in zip(
+        jax.tree.leaves(eqx.filter_grad(loss)(chunked, x)),
+        jax.tree.leaves(eqx.filter_grad(loss)(whole, x)),
+        strict=True,
+    ):
+        assert float(jnp.abs(expected).max()) > 1e-3
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_calls_as_sequential_does_keys_included():
+    layers = [*_layers(snn.ConstantCurrentLIFEncoder(30)), snn.OverTime(eqx.nn.Dropout())]
+    network, sequential = snn.Network(layers), eqx.nn.Sequential(layers)
+    np.testing.assert_allclose(
+        network(VALUES, key=K[4]), sequential(VALUES, key=K[4]), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_streams_one_sample_at_a_time():
+    network = snn.Network(_layers(last=snn.MaxOverTime()))
+    step = eqx.filter_jit(lambda network, state, x: network.step(state, x))
+    state = network.init(SIGNAL[0])
+    for t, x in enumerate(SIGNAL):
+        state, out = step(network, state, x)
+        np.testing.assert_allclose(out, network(SIGNAL[: t + 1]), rtol=1e-5, atol=1e-6)
+
+
+def test_streams_live_input_through_an_encoder_of_values():
+    network = snn.Network(_layers(snn.ConstantCurrentLIFEncoder(30), snn.SpikeCount()))
+    state = network.init(VALUES)
+    for _ in range(30):
+        state, out = network.step(state, VALUES)
+    np.testing.assert_allclose(out, network(VALUES), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_is_a_layer():
+    inner = snn.Network(_layers()[:2])
+    outer = snn.Network(
+        [snn.ConstantCurrentLIFEncoder(30), inner, *_layers(last=snn.MaxOverTime())[2:]]
+    )
+    flat = snn.Network(_layers(snn.ConstantCurrentLIFEncoder(30), snn.MaxOverTime()))
+    np.testing.assert_allclose(outer(VALUES), flat(VALUES), rtol=1e-6)
+    wrapped = snn.Network([flat])
+    np.testing.assert_allclose(wrapped(VALUES), flat(VALUES), rtol=1e-6)
+    assert wrapped.seq_length == 30
+
+
+def test_a_slice_is_a_network():
+    network = snn.Network(_layers(snn.ConstantCurrentLIFEncoder(30), snn.MaxOverTime()), 7)
+    front, back = network[:3], network[3:]
+    assert isinstance(front, snn.Network)
+    assert front.checkpoint_every == 7
+    np.testing.assert_allclose(back(front(VALUES)), network(VALUES), rtol=1e-5)
+
+
+def test_behaves_as_a_sequence():
+    network = snn.Network(_layers())
+    assert len(network) == 4
+    assert network[1] is network.layers[1]
+    assert [type(layer) for layer in network] == [snn.OverTime, snn.LIF, snn.OverTime, snn.LI]
+
+
+def test_an_ensemble_of_networks():
+    def make(key):
+        k1, k2 = jr.split(key)
+        return snn.Network(
+            [
+                snn.ConstantCurrentLIFEncoder(30),
+                snn.OverTime(_linear(6, 12, k1)),
+                snn.LIF(),
+                snn.OverTime(_linear(12, 3, k2, bias=False)),
+                snn.LI(),
+                snn.MaxOverTime(),
+            ]
+        )
+
+    keys = jr.split(K[5], 4)
+    ensemble = eqx.filter_vmap(make)(keys)
+    call = eqx.filter_vmap(lambda n, x: n(x), in_axes=(eqx.if_array(0), None))
+    outs = call(ensemble, VALUES)
+    for out, key in zip(outs, keys, strict=True):
+        np.testing.assert_allclose(out, make(key)(VALUES), rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_reach_every_weight_inside_filter_jit():
+    network = snn.Network(_layers(snn.ConstantCurrentLIFEncoder(30), snn.MaxOverTime()))
+    batch = jnp.stack([VALUES, 2 * VALUES])
+
+    @eqx.filter_jit
+    def step(network, batch):
+        return eqx.filter_value_and_grad(lambda n, xs: jnp.sum(jnp.abs(jax.vmap(n)(xs))))(
+            network, batch
+        )
+
+    value, grads = step(network, batch)
+    leaves = jax.tree.leaves(grads)
+    assert len(leaves) == 3
+    assert float(value) > 0
+    assert all(float(jnp.abs(g).max()) > 1e-3 for g in leaves)
+
+
+def _temp_gb(every, steps):
+    """Temporary memory, GB, of forward and backward of a 64-128-10 network, batch 16."""
+    network = snn.Network(
+        [
+            snn.OverTime(eqx.nn.Linear(64, 128, key=K[0])),
+            snn.LIF(),
+            snn.OverTime(eqx.nn.Linear(128, 10, key=K[1])),
+            snn.LI(),
+            snn.MaxOverTime(),
+        ],
+        checkpoint_every=every,
+    )
+
+    def loss(network, xs):
+        return jnp.sum(jax.vmap(network)(xs) ** 2)
+
+    xs = jax.ShapeDtypeStruct((16, steps, 64), jnp.float32)
+    params = jax.eval_shape(lambda: eqx.filter(network, eqx.is_array))
+    static = eqx.filter(network, eqx.is_array, inverse=True)
+    grad = jax.jit(lambda params, xs: jax.grad(loss)(eqx.combine(params, static), xs))
+    stats = grad.lower(params, xs).compile().memory_analysis()
+    return stats.temp_size_in_bytes / 1e9
+
+
+def test_a_hundred_thousand_steps_fit_in_under_a_gigabyte():
+    assert _temp_gb(every=250, steps=100_000) < 1.0
+    # and chunks are what makes it so
+    assert _temp_gb(every=250, steps=10_000) < 0.2 * _temp_gb(every=None, steps=10_000)
+
+
+def test_linear_over_time_is_one_matrix_product_in_natural_order():
+    layer = snn.OverTime(eqx.nn.Linear(6, 12, key=K[0]))
+    batched = jax.jit(lambda xs: jax.vmap(layer)(xs)).lower(jnp.ones((4, 30, 6))).as_text()
+    assert batched.count("dot_general") == 1
+    assert "transpose" not in batched.replace("transposed", "") or "<12x6xf32>" in batched
+    assert "tensor<4x30x12xf32>" in batched
+    assert "tensor<12x4x30xf32>" not in batched
+
+
+def test_over_time_equals_a_loop():
+    for layer, x in [
+        (eqx.nn.Linear(6, 12, key=K[0]), SIGNAL),
+        (eqx.nn.Conv2d(1, 2, 3, key=K[0]), jnp.ones((5, 1, 8, 8))),
+        (eqx.nn.MLP(6, 3, 8, 2, key=K[0]), SIGNAL),
+        (eqx.nn.Lambda(jnp.ravel), jnp.ones((5, 2, 3))),
+        (eqx.nn.Linear("scalar", 2, key=K[0]), jnp.arange(4.0)),
+    ]:
+        expected = jnp.stack([layer(x_t) for x_t in x])
+        np.testing.assert_allclose(snn.OverTime(layer)(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_over_time_draws_anew_at_each_step_and_from_the_step_alone():
+    dropout = snn.OverTime(eqx.nn.Dropout(0.5))
+    out = dropout(jnp.ones((20, 100)), key=K[0])
+    expected = jnp.stack(
+        [eqx.nn.Dropout(0.5)(jnp.ones(100), key=jr.fold_in(K[0], t)) for t in range(20)]
+    )
+    np.testing.assert_array_equal(out, expected)
+    assert len({np.asarray(row).tobytes() for row in out}) == 20
+
+
+@pytest.mark.parametrize("dtype", [jnp.bool_, jnp.uint8, jnp.bfloat16, jnp.float32])
+def test_over_time_casts_spikes_to_the_layers_dtype(dtype):
+    linear = eqx.nn.Linear(6, 12, key=K[0], dtype=jnp.bfloat16)
+    out = snn.OverTime(linear)(SIGNAL.astype(dtype))
+    assert out.dtype == jnp.bfloat16
+    spikes = snn.ConstantCurrentLIFEncoder(30, dtype=dtype)(VALUES)
+    reference = snn.OverTime(eqx.nn.Linear(6, 12, key=K[0]))
+    np.testing.assert_allclose(
+        reference(spikes), reference(spikes.astype(jnp.float32)), rtol=1e-6
+    )
+
+
+def test_a_module_of_the_batch_norm_kind_is_refused():
+    with pytest.raises(ValueError, match=r"`layer` must be stateless, got `BatchNorm`"):
+        snn.OverTime(eqx.nn.BatchNorm(3, "batch", mode="batch"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: snn.Network([]), r"`layers` must hold at least one layer, got none"),
+        (
+            lambda: snn.Network([eqx.nn.Linear(2, 2, key=K[0])]),
+            r"`layers\[0\]` \(Linear\) is not a layer over time: .*`OverTime\(layer\)`",
+        ),
+        (
+            lambda: snn.Network([snn.LIF(), snn.ConstantCurrentLIFEncoder(3)]),
+            r"`layers\[1\]` \(ConstantCurrentLIFEncoder\) encodes values, so it must",
+        ),
+        (
+            lambda: snn.Network([snn.MaxOverTime(), snn.LIF()]),
+            r"`layers\[0\]` \(MaxOverTime\) reduces over time, so it must come last",
+        ),
+        (
+            lambda: snn.Network([snn.LIF(dt=5e-4), snn.Network([snn.LI(dt=1e-3)])]),
+            r"`dt` must be the same.*layers\[0\] \(LIF\): 0.0005, "
+            r"layers\[1\].layers\[0\] \(LI\): 0.001",
+        ),
+        (lambda: snn.Network([snn.LIF()], 0), r"`checkpoint_every` must be at least 1, got 0"),
+        (lambda: snn.OverTime(snn.LIF()), r"`layer` must be stateless, got `LIF`"),
+        (lambda: snn.OverTime(3), r"`layer` must be callable, got 3"),
+        (
+            lambda: snn.OverTime(eqx.nn.Linear(6, 2, key=K[0]))(jnp.ones((5, 7))),
+            r"takes 6 `in_features`, got an input of shape \(5, 7\)",
+        ),
+        (
+            lambda: snn.Network([snn.LIF()]).run((), jnp.ones((3, 2)), length=3),
+            r"`length` must be given to `run` if the first layer encodes values.*length=3",
+        ),
+        (
+            lambda: snn.Network([snn.ConstantCurrentLIFEncoder(3)]).run((), jnp.ones(2)),
+            r"`length` must be given to `run`.*got length=None and `ConstantCurrentLIFEncoder`",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_missing_key_is_an_error():
+    with pytest.raises(RuntimeError, match="Dropout requires a key"):
+        snn.Network([snn.LIF(), snn.OverTime(eqx.nn.Dropout())])(jnp.ones((3, 2)))
