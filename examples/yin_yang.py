@@ -46,15 +46,14 @@ def make_network(key: Array) -> snn.Network:
     # The maximum over time is at least the 0 that voltages start from: a class that stays
     # below it would not learn, so all start above.
     output = eqx.tree_at(lambda linear: linear.weight, output, replace_fn=jnp.abs)
-    # With one chunk every state is kept and none computed again: faster, and memory is ample.
     return snn.Network(
         [
             snn.SpatioTemporalEncoder(seq_length=STEPS, t_late=T_LATE, dt=DT),
             snn.OverTime(hidden),
             # a wider derivative than the default's (80): more neurons learn from each point
-            snn.LIF(dt=DT, surrogate=snn.SuperSpike(slope=14.0), checkpoint_every=STEPS),
+            snn.LIF(dt=DT, surrogate=snn.SuperSpike(slope=14.0)),
             snn.OverTime(output),
-            snn.LI(dt=DT, checkpoint_every=STEPS),
+            snn.LI(dt=DT),
             snn.MaxOverTime(),
         ]
     )
@@ -64,7 +63,7 @@ def layer_outputs(network: snn.Network, point: Array) -> list[Array]:
     """What each layer of the network returns for one point."""
     outputs = [point]
     for layer in network:
-        outputs.append(layer(outputs[-1]))  # pyright: ignore
+        outputs.append(layer(outputs[-1]))
     return outputs[1:]
 
 

@@ -24,25 +24,8 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from ._types import first_step, optional_positive_int
 
 
-@eqx.filter_jit
-def emit_over_time(
-    encoder: Any, x: Array, start: Array, *, length: int, key: PRNGKeyArray | None
-) -> Array:
-    """Maps `encoder.emit(x, t, key=key)` over `length` steps, from step `start`.
-
-    All steps at once, since none depends on another. Nothing but `x` and the encoder's
-    leaves is kept for the reverse pass.
-    """
-
-    @eqx.filter_checkpoint
-    def emit(encoder, x, ts, key):
-        return jax.vmap(lambda t: encoder.emit(x, t, key=key))(ts)
-
-    return emit(encoder, x, start + jnp.arange(length, dtype=start.dtype), key)
-
-
 def chunk_length(length: int) -> int:
-    """The default `checkpoint_every` for `length` steps: about its square root.
+    """The default `checkpoint_every` without inputs: about the square root of `length`.
 
     The divisor of `length` nearest the square root, where there is one within a factor of
     two (no remainder chunk, so nothing is concatenated); else the root, rounded.
@@ -97,9 +80,10 @@ def integrate(
     - `xs`: the inputs, a PyTree of arrays with time on axis 0, or `None`.
     - `length`: the number of steps; needed where `xs` has no arrays.
     - `checkpoint_every`: steps per chunk, any number >= 1, `length` not divisible by it
-        included (the remainder's outputs are then copied once). Default: the divisor of
-        `length` nearest its square root, if there is one within a factor of two, else
-        the rounded root.
+        included (the remainder's outputs are then copied once). Default: with `xs`, which
+        are as long as the sequence anyway, `length`, one chunk, the fastest under
+        `jax.vmap`; without, the divisor of `length` nearest its square root, if there is
+        one within a factor of two, else the rounded root.
 
     **Returns:**
 
@@ -111,26 +95,72 @@ def integrate(
     """
     length = _checked_length(xs, length)
     every = optional_positive_int("checkpoint_every")(checkpoint_every)
-    every = min(every or chunk_length(length), max(length, 1))
+    if every is None:
+        every = length if jtu.tree_leaves(xs) else chunk_length(length)
+    every = max(1, min(every, length))
     arrays, static = eqx.partition(cell, eqx.is_array)
 
     def step(arrays, state, x):
         state, out = eqx.combine(arrays, static).step(state, x)
         return state, jtu.tree_map(jnp.asarray, out)
 
-    _check_step(step, arrays, state, xs)
+    def keeping_starts(arrays, state, xs):
+        one_step = ft.partial(step, arrays)
+        return _scan_keeping_starts(one_step, state, xs, length, every)
 
-    @jax.custom_jvp
-    def solve(inexact, other):
-        arrays, state, xs = eqx.combine(inexact, other)
+    def primal(arrays, state, xs):
         return lax.scan(ft.partial(step, arrays), state, xs, length)
 
-    @ft.partial(solve.defjvp, symbolic_zeros=True)
-    def solve_jvp(primals, tangents):
+    _check_step(step, arrays, state, xs)
+    loop = _loop(step, primal, keeping_starts, length, every)
+    return loop(*eqx.partition((arrays, state, xs), eqx.is_inexact_array))
+
+
+@eqx.filter_jit
+def emit_over_time(
+    encoder: Any, x: Array, start: Array, *, length: int, key: PRNGKeyArray | None
+) -> Array:
+    """Maps `encoder.emit(x, t, key=key)` over `length` steps, from step `start`.
+
+    Forward all steps at once, since none depends on another; the derivative step by step,
+    which adds up the steps' shares without storing them (measured on two cores at
+    20,000 values and 101 steps: 0.40 ms against 0.64 ms forward, and 12 ms against 4 ms for
+    the gradient, had both been mapped).
+    """
+    arrays, static = eqx.partition((encoder, x, key), eqx.is_array)
+
+    def step(arrays, t, _):
+        encoder, x, key = eqx.combine(arrays, static)
+        return t + 1, encoder.emit(x, t, key=key)
+
+    def primal(arrays, start, _):
+        ts = start + jnp.arange(length, dtype=start.dtype)
+        return start + length, jax.vmap(lambda t: step(arrays, t, None)[1])(ts)
+
+    def keeping_starts(arrays, start, _):
+        final, outs = primal(arrays, start, None)
+        return final, start[None], outs
+
+    _check_step(step, arrays, start, None)
+    loop = _loop(step, primal, keeping_starts, length, length)
+    return loop(*eqx.partition((arrays, start, None), eqx.is_inexact_array))[1]
+
+
+def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, every):
+    """`primal`, with the derivative of `length` times `step`, in chunks of `every`.
+
+    `primal(arrays, state, xs)` returns the final state and the outputs, and
+    `keeping_starts` the same with the state at the start of each chunk in between.
+    """
+
+    @jax.custom_jvp
+    def loop(inexact, other):
+        return primal(*eqx.combine(inexact, other))
+
+    @ft.partial(loop.defjvp, symbolic_zeros=True)
+    def loop_jvp(primals, tangents):
         arrays, state, xs = eqx.combine(*primals)
-        final, starts, outs = _scan_keeping_starts(
-            ft.partial(step, arrays), state, xs, length, every
-        )
+        final, starts, outs = keeping_starts(arrays, state, xs)
         # What does not move has no tangent at all; but all of the state will move.
         arrays_dot, state_dot, xs_dot = jtu.tree_map(_none_if_zero, tangents[0])
         inexact_state = eqx.filter(state, eqx.is_inexact_array)
@@ -139,7 +169,7 @@ def integrate(
         out_dots = _tangent(step, arrays, starts, xs, dots, length=length, every=every)
         return (final, outs), _with_float0(out_dots, (final, outs))
 
-    return solve(*eqx.partition((arrays, state, xs), eqx.is_inexact_array))
+    return loop
 
 
 def _none_if_zero(dot):

@@ -30,20 +30,24 @@ class AbstractLayer(eqx.Module):
     """
 
     @abstractmethod
-    def init(self, x: Any) -> PyTree: ...
+    def init(self, x: Any) -> PyTree:
+        """The state before the first step, from one step's input."""
 
     @abstractmethod
     def step(
         self, state: PyTree, x: Any, *, key: PRNGKeyArray | None = None
-    ) -> tuple[PyTree, Array]: ...
+    ) -> tuple[PyTree, Array]:
+        """One step: `(state, out)`."""
 
     @abstractmethod
     def run(
         self, state: PyTree, xs: Any, *, key: PRNGKeyArray | None = None
-    ) -> tuple[PyTree, Array]: ...
+    ) -> tuple[PyTree, Array]:
+        """A chunk of time, with the state carried: `(state, out)`."""
 
     @abstractmethod
-    def __call__(self, xs: Any, *, key: PRNGKeyArray | None = None) -> Array: ...
+    def __call__(self, xs: Any, *, key: PRNGKeyArray | None = None) -> Array:
+        """The whole sequence, from `init`."""
 
 
 class AbstractSequenceLayer(AbstractLayer):

@@ -38,7 +38,8 @@ class AbstractValueEncoder(AbstractEncoder):
         *,
         length: int,
         key: PRNGKeyArray | None = None,
-    ) -> tuple[PyTree, Array]: ...
+    ) -> tuple[PyTree, Array]:
+        """A chunk of `length` steps for the values `xs`, with the state carried."""
 
     @checked
     def __call__(

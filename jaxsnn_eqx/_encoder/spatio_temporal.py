@@ -48,7 +48,7 @@ def clip_unit(x: Array) -> Array:
 def _clip_unit_jvp(primals, tangents):
     (x,), (x_dot,) = primals, tangents
     inside = ((x >= 0) & (x <= 1)).astype(x.dtype)
-    return clip_unit(x), inside * x_dot
+    return clip_unit(x), jnp.where(jnp.isnan(x), x, inside) * x_dot
 
 
 def position_in_window(x: Array, t_early: float, t_late: float, dt: float) -> Array:

@@ -25,7 +25,7 @@ class LI(AbstractNeuron):
     >>> import jax.numpy as jnp
     >>> from jaxsnn_eqx import LI
     >>> LI()(jnp.array([[1.0], [0.0], [0.0]])).ravel()
-    Array([0.1       , 0.17      , 0.21700001], dtype=float32)
+    Array([0.1  , 0.17 , 0.217], dtype=float32)
 
     ```
 

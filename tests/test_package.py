@@ -1,0 +1,89 @@
+"""The package as a whole: its face, its imports, its docstrings and its README."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+import jaxsnn_eqx as snn
+
+PACKAGE = Path(snn.__file__).parent
+REPOSITORY = Path(__file__).parents[1]
+MODULES = [m.name for m in pkgutil.walk_packages([str(PACKAGE)], "jaxsnn_eqx.")]
+PUBLIC = {name: value for name, value in vars(snn).items() if not name.startswith("_")}
+
+
+def test_import_warns_of_nothing_and_imports_no_optional_dependency():
+    code = (
+        "import sys, jaxsnn_eqx\n"
+        "optional = {'optax', 'sklearn', 'matplotlib', 'tqdm', 'jaxsnn', 'pytest', 'torch'}\n"
+        "print(sorted(optional & set(sys.modules)))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert (run.stdout.strip(), run.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize("module", ["jaxsnn_eqx", *MODULES])
+def test_docstring_examples(module):
+    # the closing fence of an example is not part of its output
+    class Parser(doctest.DocTestParser):
+        def parse(self, string, name="<string>"):
+            return super().parse(re.sub(r"^\s*```.*$", "", string, flags=re.M), name)
+
+    finder = doctest.DocTestFinder(parser=Parser())
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for test in finder.find(importlib.import_module(module)):
+        runner.run(test)
+    assert runner.summarize().failed == 0
+
+
+@pytest.mark.parametrize("name", [n for n, v in PUBLIC.items() if inspect.isclass(v)])
+def test_every_public_class_and_method_has_a_docstring(name):
+    cls = PUBLIC[name]
+    assert cls.__doc__
+    assert not cls.__doc__.startswith(f"{name}(")  # what dataclasses make up
+    for method, value in vars(cls).items():
+        if inspect.isfunction(value) and not method.startswith("_"):
+            assert inspect.getdoc(getattr(cls, method)), f"{name}.{method}"
+
+
+def test_an_example_in_every_docstring_of_what_a_user_calls():
+    abstract = [n for n in PUBLIC if n.startswith("Abstract")]
+    plain = {"SynapticState", "functional", "datasets"}
+    surrogates = [
+        n
+        for n, v in PUBLIC.items()
+        if inspect.isclass(v)
+        and issubclass(v, snn.AbstractSurrogate)
+        and v is not snn.SuperSpike
+    ]
+    for name, value in PUBLIC.items():
+        if name in plain or name in abstract or name in surrogates:
+            continue
+        assert ">>>" in value.__doc__, name
+
+
+def test_the_readmes_python_runs():
+    readme = REPOSITORY / "README.md"
+    if not readme.exists():
+        pytest.skip("outside the source tree")
+    snippets = re.findall(r"```python\n(.*?)```", readme.read_text(), flags=re.S)
+    assert snippets
+    namespace = {}
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
+        for snippet in snippets:
+            exec(compile(snippet, "README.md", "exec"), namespace)
+
+
+def test_no_module_switches_shape_checks_off():
+    for path in PACKAGE.rglob("*.py"):
+        assert "from __future__ import annotations" not in path.read_text(), path
