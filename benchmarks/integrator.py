@@ -54,6 +54,12 @@ def gradient_of(encode):
     return jax.grad(lambda x, w: jnp.vdot(w, encode(x)))
 
 
+def _temporary_bytes(compiled) -> int:
+    analysis = compiled.memory_analysis()
+    assert analysis is not None, "this backend does not report memory"
+    return analysis.temp_size_in_bytes
+
+
 def measure(functions, arguments, repeats):
     """Per function: quartiles of its times in ms, its temporary bytes, and its result."""
     compiled = {k: jax.jit(f).lower(*arguments).compile() for k, f in functions.items()}
@@ -67,7 +73,7 @@ def measure(functions, arguments, repeats):
     return {
         name: (
             np.percentile(times[name], [25, 50, 75]),
-            f.memory_analysis().temp_size_in_bytes,
+            _temporary_bytes(f),
             np.asarray(results[name]),
         )
         for name, f in compiled.items()
@@ -112,9 +118,8 @@ def main():
     args = parser.parse_args()
     sizes = [(784, 100, 10), (500, 101, 10)] if args.short else SIZES
     repeats = 1 if args.short else args.repeats
-    tables = [
-        f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {repeats} repeats in alternation"
-    ]
+    device = jax.devices()[0].device_kind
+    tables = [f"jax {jax.__version__}, {device}, {repeats} repeats in alternation"]
     print(tables[0], flush=True)
     for n, length, chunk in sizes:
         x = jr.uniform(jr.key(0), (n,), maxval=2.0)
