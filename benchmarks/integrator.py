@@ -1,7 +1,8 @@
 """The integrator against jaxsnn and against a plain `lax.scan`, side by side in one process.
 
-Constant-current LIF, N neurons, T steps, float32: forward, and forward + backward (the
-gradient of <w, spikes> for the input, with w given as an argument). Everything is compiled
+Constant-current LIF, N neurons, T steps, float32: forward; the gradient of <w, spikes> for
+the input, with w given as an argument; and its value and gradient, as in training, where the
+spikes themselves are wanted too. Everything is compiled
 and run once before it is timed, waited for, and run in alternation; the table gives medians
 in ms with their quartiles, and the temporary memory of the compiled program in units of one
 spike train (4·N·T bytes). Needs the extra `test`, for jaxsnn. Run
@@ -54,6 +55,10 @@ def gradient_of(encode):
     return jax.grad(lambda x, w: jnp.vdot(w, encode(x)))
 
 
+def value_and_gradient_of(encode):
+    return jax.value_and_grad(lambda x, w: jnp.vdot(w, encode(x)))
+
+
 def _temporary_bytes(compiled) -> int:
     analysis = compiled.memory_analysis()
     assert analysis is not None, "this backend does not report memory"
@@ -74,7 +79,7 @@ def measure(functions, arguments, repeats):
         name: (
             np.percentile(times[name], [25, 50, 75]),
             _temporary_bytes(f),
-            np.asarray(results[name]),
+            np.asarray(jax.tree.leaves(results[name])[-1]),  # spikes, or the gradient
         )
         for name, f in compiled.items()
     }
@@ -127,7 +132,12 @@ def main():
         encoders = contestants(length, chunk)
         for kind, functions, arguments in [
             ("forward", encoders, (x,)),
-            ("forward + backward", {k: gradient_of(f) for k, f in encoders.items()}, (x, w)),
+            ("gradient", {k: gradient_of(f) for k, f in encoders.items()}, (x, w)),
+            (
+                "value and gradient",
+                {k: value_and_gradient_of(f) for k, f in encoders.items()},
+                (x, w),
+            ),
         ]:
             rows = measure(functions, arguments, repeats)
             check(kind, rows)

@@ -183,18 +183,36 @@ def _scan_keeping_starts(step: Callable, state, xs, length: int, every: int):
     is the state which that chunk starts from: no branch, and no copy of the outputs, as
     nested scans would make.
     """
-    chunks = -(-length // every)
+    # With one chunk too: were its start the initial state itself, XLA would run this loop and
+    # the one that computes the states again side by side, with twice the memory.
+    chunks = max(1, -(-length // every))
     slots = jtu.tree_map(lambda s: jnp.broadcast_to(s[None], (chunks + 1, *s.shape)), state)
 
-    def body(carry, x):
-        state, slots, t = carry
+    def body(carry, inputs):
+        (state, slots), (x, slot) = carry, inputs
         state, out = step(state, x)
-        write = ft.partial(lax.dynamic_update_index_in_dim, index=t // every + 1, axis=0)
-        return (state, jtu.tree_map(write, slots, state), t + 1), out
+        write = ft.partial(lax.dynamic_update_index_in_dim, index=slot, axis=0)
+        return (state, jtu.tree_map(write, slots, state)), out
 
-    carry = (state, slots, jnp.zeros((), jnp.int32))
-    (state, slots, _), outs = lax.scan(body, carry, xs, length)
-    return state, jtu.tree_map(lambda s: s[:-1], slots), outs
+    slot = jnp.arange(length) // every + 1
+    (state, slots), outs = lax.scan(body, (state, slots), (xs, slot), length)
+    return state, _rows(slots, slice(-1)), outs
+
+
+def _rows(tree, which):
+    return jtu.tree_map(lambda a: a[which], tree)
+
+
+def _split(tree, length: int, every: int):
+    """The full chunks of `every` steps, stacked, and how many steps they have in all."""
+    full = length - length % every
+    return (
+        jtu.tree_map(
+            lambda a: (a if full == length else a[:full]).reshape(-1, every, *a.shape[1:]),
+            tree,
+        ),
+        full,
+    )
 
 
 def _tangent(step: Callable, arrays, starts, xs, dots, *, length: int, every: int):
@@ -235,28 +253,20 @@ def _tangent(step: Callable, arrays, starts, xs, dots, *, length: int, every: in
         (_, state_dot), outs_dot = lax.scan(body, carry, (xs, xs_dot), length)
         return state_dot, outs_dot
 
-    chunks, remainder = divmod(length, every)
-    full = chunks * every
-
     def chunk(state_dot, inputs, length=every):
         start, xs, xs_dot = inputs
         return one_chunk(length, state_dot, start, arrays, arrays_dot, xs, xs_dot)
 
-    def rows(tree, which):
-        return jtu.tree_map(lambda a: a[which], tree)
+    if every >= length:
+        return chunk(state_dot, (_rows(starts, 0), xs, xs_dot), length)
 
-    if chunks == 1 and remainder == 0:
-        return chunk(state_dot, (rows(starts, 0), xs, xs_dot))
-
-    def split(a):
-        return (a if remainder == 0 else a[:full]).reshape(chunks, every, *a.shape[1:])
-
-    inputs = (rows(starts, slice(chunks)), *jtu.tree_map(split, (xs, xs_dot)))
-    state_dot, outs_dot = lax.scan(chunk, state_dot, inputs, chunks)
+    chunks, full = _split((xs, xs_dot), length, every)
+    inputs = (_rows(starts, slice(length // every)), *chunks)
+    state_dot, outs_dot = lax.scan(chunk, state_dot, inputs)
     outs_dot = jtu.tree_map(lambda a: a.reshape(full, *a.shape[2:]), outs_dot)
-    if remainder:
-        inputs = (rows(starts, -1), *rows((xs, xs_dot), slice(full, None)))
-        state_dot, tail_dot = chunk(state_dot, inputs, remainder)
+    if full < length:
+        inputs = (_rows(starts, -1), *_rows((xs, xs_dot), slice(full, None)))
+        state_dot, tail_dot = chunk(state_dot, inputs, length - full)
         outs_dot = jtu.tree_map(lambda a, b: jnp.concatenate([a, b]), outs_dot, tail_dot)
     return state_dot, outs_dot
 
