@@ -193,7 +193,7 @@ def accuracy_of(network: snn.Network, digits: Digits) -> Float[Array, ""]:
 @eqx.filter_jit
 def firing_fraction(network: snn.Network, images: Float[np.ndarray, "batch side side"]):
     """The fraction of hidden neurons that spike for at least one of the images."""
-    to_hidden = snn.Network(network.layers[:3])  # a part of a network is a network
+    to_hidden = network[:3]  # a part of a network is a network
     spikes = jax.vmap(lambda image: to_hidden(to_current(image)))(jnp.asarray(images))
     return jnp.mean(jnp.any(spikes > 0, axis=(0, 1)))
 
@@ -202,11 +202,9 @@ def draw(
     network: snn.Network, image: np.ndarray, class_: int, history: History, path: str
 ) -> None:
     """One digit on its way through the network, and how the network learned."""
-    encoder, *middle, integrators, _ = network.layers
-    spikes = encoder(to_current(jnp.asarray(image)))
-    currents = snn.Network(middle)(spikes)
-    assert isinstance(integrators, snn.LI)
-    voltages, _ = snn.trace(integrators, currents)
+    spikes = network[0](to_current(jnp.asarray(image)))
+    currents = network[1:-2](spikes)
+    voltages, _ = snn.trace(network[-2], currents)
     milliseconds = np.arange(1, STEPS + 1)
 
     figure, axes = plt.subplots(2, 2, figsize=(10, 7.5), layout="constrained")

@@ -271,6 +271,31 @@ def _tangent(step: Callable, arrays, starts, xs, dots, *, length: int, every: in
     return state_dot, outs_dot
 
 
+def chunk_of(xs, begin: Array, every: int, scanned):
+    """The `every` steps of `xs` from `begin` on; `scanned` are the same ones.
+
+    The values are sliced out of `xs`, which under `jax.vmap` costs no transposed copy of the
+    whole sequence; the derivative goes by `scanned`, an input of the scan over chunks, whose
+    transpose does not add up a whole sequence per chunk.
+    """
+
+    def read(a, moving):
+        known = lax.dynamic_slice_in_dim(lax.stop_gradient(a), begin, every)
+        return _first_with_tangent_of_second(known, moving)
+
+    return jtu.tree_map(read, xs, scanned)
+
+
+@jax.custom_jvp
+def _first_with_tangent_of_second(first: Array, second: Array) -> Array:
+    return first
+
+
+@ft.partial(_first_with_tangent_of_second.defjvp, symbolic_zeros=True)
+def _first_with_tangent_of_second_jvp(primals, tangents):
+    return _first_with_tangent_of_second(*primals), tangents[1]
+
+
 def _is_none(x) -> bool:
     return x is None
 

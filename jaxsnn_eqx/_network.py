@@ -1,5 +1,6 @@
 """Layers in sequence, and stateless layers over time."""
 
+import functools as ft
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
@@ -14,6 +15,7 @@ from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, PyTree, Shaped
 from ._decode import AbstractDecoder
 from ._encoder.base import AbstractValueEncoder
 from ._fields import checkpoint_field
+from ._integrate import chunk_of
 from ._layer import AbstractLayer, AbstractTimed
 from ._types import NestedNumbers, as_floating, checked, first_step, positive_int
 
@@ -364,18 +366,23 @@ def _run(network: Network, state: tuple, xs: Array, length: int, key) -> PyTree:
     chunks, remainder = divmod(length, every)
     full = chunks * every
     holds = _encodes_values(network)
-    run_chunk = eqx.filter_checkpoint(_run_layers, prevent_cse=False)
 
-    def body(state, chunk):
-        return run_chunk(network, state, xs if holds else chunk, every, key)
+    @ft.partial(eqx.filter_checkpoint, prevent_cse=False)
+    def run_chunk(network, state, xs, begin, scanned, key, length):
+        chunk = xs if holds else chunk_of(xs, begin, length, scanned)
+        return _run_layers(network, state, chunk, length, key)
+
+    def body(state, inputs):
+        return run_chunk(network, state, xs, *inputs, key, every)
 
     split = None if holds else xs[:full].reshape(chunks, every, *xs.shape[1:])
-    state, out = lax.scan(body, state, split, chunks)
+    begins = jnp.arange(chunks) * every
+    state, out = lax.scan(body, state, (begins, split))
     reduces = _decodes(network)
     out = out[-1] if reduces else out.reshape(full, *out.shape[2:])
     if remainder:
-        tail = xs if holds else xs[full:]
-        state, tail_out = run_chunk(network, state, tail, remainder, key)
+        tail = None if holds else xs[full:]
+        state, tail_out = run_chunk(network, state, xs, full, tail, key, remainder)
         out = tail_out if reduces else jnp.concatenate([out, tail_out])
     return state, out
 

@@ -4,7 +4,6 @@ A new layer joins the whole parametrised suite (`test_contract.py`) by one line 
 """
 
 import copy
-import os
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -17,9 +16,6 @@ import jaxsnn_eqx as snn
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-if cache := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 LENGTH = 12
 VALUES = (5,)  # one sample of values; a signal has (LENGTH, 5)
