@@ -1,6 +1,5 @@
 """Layers in sequence, and stateless layers over time."""
 
-import functools as ft
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
@@ -367,10 +366,11 @@ def _run(network: Network, state: tuple, xs: Array, length: int, key) -> PyTree:
     full = chunks * every
     holds = _encodes_values(network)
 
-    @ft.partial(eqx.filter_checkpoint, prevent_cse=False)
-    def run_chunk(network, state, xs, begin, scanned, key, length):
+    def slice_and_run(network, state, xs, begin, scanned, key, length):
         chunk = xs if holds else chunk_of(xs, begin, length, scanned)
         return _run_layers(network, state, chunk, length, key)
+
+    run_chunk = eqx.filter_checkpoint(slice_and_run, prevent_cse=False)
 
     def body(state, inputs):
         return run_chunk(network, state, xs, *inputs, key, every)
