@@ -373,7 +373,8 @@ def _run(network: Network, state: tuple, xs: Array, length: int, key) -> PyTree:
     run_chunk = eqx.filter_checkpoint(slice_and_run, prevent_cse=False)
 
     def body(state, inputs):
-        return run_chunk(network, state, xs, *inputs, key, every)
+        begin, scanned = inputs
+        return run_chunk(network, state, xs, begin, scanned, key, every)
 
     split = None if holds else xs[:full].reshape(chunks, every, *xs.shape[1:])
     begins = jnp.arange(chunks) * every
