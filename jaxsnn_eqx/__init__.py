@@ -21,11 +21,11 @@ from ._layer import AbstractMembrane as AbstractMembrane
 from ._layer import AbstractSequenceLayer as AbstractSequenceLayer
 from ._layer import AbstractTimed as AbstractTimed
 from ._network import Network as Network
-from ._network import OverTime as OverTime
 from ._neuron.base import AbstractNeuron as AbstractNeuron
+from ._neuron.base import SynapticState as SynapticState
 from ._neuron.li import LI as LI
 from ._neuron.lif import LIF as LIF
-from ._neuron.lif import SynapticState as SynapticState
+from ._over_time import OverTime as OverTime
 from ._parameters import LIFParameters as LIFParameters
 from ._surrogate import AbstractSurrogate as AbstractSurrogate
 from ._surrogate import ATan as ATan

@@ -7,7 +7,6 @@ written by hand, and nothing but states is ever stored for one.
 """
 
 import functools as ft
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,19 +20,8 @@ from jax.core import Tracer
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
+from ._chunks import chunk_length, rows, split
 from ._types import first_step, optional_positive_int
-
-
-def chunk_length(length: int) -> int:
-    """The default `checkpoint_every` without inputs: about the square root of `length`.
-
-    The divisor of `length` nearest the square root, where there is one within a factor of
-    two (no remainder chunk, so nothing is concatenated); else the root, rounded.
-    """
-    root = math.sqrt(max(length, 1))
-    near = range(math.ceil(root / 2), math.floor(2 * root) + 1)
-    divisors = [c for c in near if length % c == 0]
-    return min(divisors or [round(root)], key=lambda c: abs(math.log(c / root)))
 
 
 @eqx.filter_jit
@@ -196,23 +184,7 @@ def _scan_keeping_starts(step: Callable, state, xs, length: int, every: int):
 
     slot = jnp.arange(length) // every + 1
     (state, slots), outs = lax.scan(body, (state, slots), (xs, slot), length)
-    return state, _rows(slots, slice(-1)), outs
-
-
-def _rows(tree, which):
-    return jtu.tree_map(lambda a: a[which], tree)
-
-
-def _split(tree, length: int, every: int):
-    """The full chunks of `every` steps, stacked, and how many steps they have in all."""
-    full = length - length % every
-    return (
-        jtu.tree_map(
-            lambda a: (a if full == length else a[:full]).reshape(-1, every, *a.shape[1:]),
-            tree,
-        ),
-        full,
-    )
+    return state, rows(slots, slice(-1)), outs
 
 
 def _tangent(step: Callable, arrays, starts, xs, dots, *, length: int, every: int):
@@ -258,42 +230,17 @@ def _tangent(step: Callable, arrays, starts, xs, dots, *, length: int, every: in
         return one_chunk(length, state_dot, start, arrays, arrays_dot, xs, xs_dot)
 
     if every >= length:
-        return chunk(state_dot, (_rows(starts, 0), xs, xs_dot), length)
+        return chunk(state_dot, (rows(starts, 0), xs, xs_dot), length)
 
-    chunks, full = _split((xs, xs_dot), length, every)
-    inputs = (_rows(starts, slice(length // every)), *chunks)
+    chunks, full = split((xs, xs_dot), length, every)
+    inputs = (rows(starts, slice(length // every)), *chunks)
     state_dot, outs_dot = lax.scan(chunk, state_dot, inputs)
     outs_dot = jtu.tree_map(lambda a: a.reshape(full, *a.shape[2:]), outs_dot)
     if full < length:
-        inputs = (_rows(starts, -1), *_rows((xs, xs_dot), slice(full, None)))
+        inputs = (rows(starts, -1), *rows((xs, xs_dot), slice(full, None)))
         state_dot, tail_dot = chunk(state_dot, inputs, length - full)
         outs_dot = jtu.tree_map(lambda a, b: jnp.concatenate([a, b]), outs_dot, tail_dot)
     return state_dot, outs_dot
-
-
-def chunk_of(xs, begin: Array, every: int, scanned):
-    """The `every` steps of `xs` from `begin` on; `scanned` are the same ones.
-
-    The values are sliced out of `xs`, which under `jax.vmap` costs no transposed copy of the
-    whole sequence; the derivative goes by `scanned`, an input of the scan over chunks, whose
-    transpose does not add up a whole sequence per chunk.
-    """
-
-    def read(a, moving):
-        known = lax.dynamic_slice_in_dim(lax.stop_gradient(a), begin, every)
-        return _first_with_tangent_of_second(known, moving)
-
-    return jtu.tree_map(read, xs, scanned)
-
-
-@jax.custom_jvp
-def _first_with_tangent_of_second(first: Array, second: Array) -> Array:
-    return first
-
-
-@ft.partial(_first_with_tangent_of_second.defjvp, symbolic_zeros=True)
-def _first_with_tangent_of_second_jvp(primals, tangents):
-    return _first_with_tangent_of_second(*primals), tangents[1]
 
 
 def _is_none(x) -> bool:

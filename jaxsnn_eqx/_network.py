@@ -1,139 +1,20 @@
-"""Layers in sequence, and stateless layers over time."""
+"""Layers in sequence."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
-import jax.tree_util as jtu
 from jax import lax
-from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree, Shaped
 
+from ._chunks import chunk_of, split
 from ._decode import AbstractDecoder
 from ._encoder.base import AbstractValueEncoder
 from ._fields import checkpoint_field
-from ._integrate import chunk_of
 from ._layer import AbstractLayer, AbstractTimed
 from ._types import NestedNumbers, as_floating, checked, first_step, positive_int
-
-
-class OverTime(AbstractLayer):
-    """Applies a stateless Equinox layer, such as `eqx.nn.Linear`, at every step.
-
-    The same weights at each step; an `eqx.nn.Linear` over all steps (and over a batch,
-    under `jax.vmap`) is one matrix product. Layers that draw, such as `eqx.nn.Dropout`,
-    get `fold_in(key, t)` at step t. Inputs are cast to the dtype of the layer's weights, so
-    boolean and integer spikes may come in.
-
-    ```python
-    >>> import equinox as eqx, jax
-    >>> from jaxsnn_eqx import OverTime
-    >>> linear = OverTime(eqx.nn.Linear(3, 2, key=jax.random.key(0)))
-    >>> linear(jax.numpy.ones((5, 3))).shape
-    (5, 2)
-
-    ```
-
-    **Arguments:**
-
-    - `layer`: a stateless Equinox layer, called as `layer(x, key=...)` on one step's input.
-        Wrap a plain function as `eqx.nn.Lambda(fn)`.
-
-    **Derivative:** the layer's. **Raises:** `ValueError` for a layer with state: one of this
-    package's, or an `eqx.nn.StatefulLayer` such as `eqx.nn.BatchNorm`.
-    """
-
-    layer: Any
-
-    def __check_init__(self):
-        name = type(self.layer).__name__
-        if isinstance(self.layer, AbstractLayer):
-            raise ValueError(
-                f"`layer` must be stateless, got `{name}`, which runs over time by itself: "
-                "use it without `OverTime`."
-            )
-        if isinstance(self.layer, eqx.nn.StatefulLayer) and self.layer.is_stateful():
-            raise ValueError(
-                f"`layer` must be stateless, got `{name}`, an `eqx.nn.StatefulLayer`."
-            )
-        if not callable(self.layer):
-            raise ValueError(f"`layer` must be callable, got {self.layer!r}.")
-
-    @checked
-    def init(self, x: Shaped[ArrayLike, "..."] | NestedNumbers) -> Int[Array, ""]:
-        """The time index before the first step: 0."""
-        return jnp.zeros((), jnp.int32)
-
-    @checked
-    def step(
-        self,
-        state: Int[Array, ""],
-        x: Shaped[ArrayLike, "..."] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[Int[Array, ""], Shaped[Array, "..."]]:
-        """One step: the time index after it, and the layer's output for `x`."""
-        return state + 1, self._apply(self._cast(x), state, key)
-
-    @checked
-    def run(
-        self,
-        state: Int[Array, ""],
-        xs: Shaped[ArrayLike, "time ..."] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[Int[Array, ""], Shaped[Array, "time ..."]]:
-        """A chunk of time, the time index carried.
-
-        **Arguments:**
-
-        - `state`: from `init`, or from the chunk before.
-        - `xs`: the input over time, `"time in_features"` for a `Linear`.
-        - `key`: the sequence's key, unchanged from chunk to chunk. (Keyword only.)
-
-        **Returns:**
-
-        `(state, out)`, `out` of shape `"time out_features"` for a `Linear`.
-        """
-        xs = self._cast(xs)
-        if isinstance(self.layer, eqx.nn.Linear) and xs.ndim == 2:
-            out = _linear_over_time(self.layer, xs)
-        else:
-            ts = state + jnp.arange(xs.shape[0], dtype=state.dtype)
-            out = jax.vmap(lambda x, t: self._apply(x, t, key))(xs, ts)
-        return state + xs.shape[0], out
-
-    @checked
-    def __call__(
-        self,
-        xs: Shaped[ArrayLike, "time ..."] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> Shaped[Array, "time ..."]:
-        """The layer's output at every step of `xs`."""
-        xs = as_floating(xs)
-        return self.run(self.init(first_step(xs)), xs, key=key)[1]
-
-    def _apply(self, x: Array, t: Array, key: PRNGKeyArray | None) -> Array:
-        return self.layer(x, key=None if key is None else jr.fold_in(key, t))
-
-    def _cast(self, x: ArrayLike | NestedNumbers) -> Array:
-        x = as_floating(x)
-        weights = jtu.tree_leaves(eqx.filter(self.layer, eqx.is_inexact_array))
-        return x.astype(weights[0].dtype) if weights else x
-
-
-def _linear_over_time(linear: eqx.nn.Linear, xs: Array) -> Array:
-    # `vmap` of a matrix-vector product comes out transposed, and slower
-    if xs.shape[1:] != (linear.weight.shape[1],):
-        raise ValueError(
-            f"`eqx.nn.Linear` takes {linear.weight.shape[1]} `in_features`, got an input of "
-            f"shape {xs.shape} (time in_features)."
-        )
-    out = xs @ linear.weight.T
-    return out if linear.bias is None else out + linear.bias[None]
 
 
 class Network(AbstractLayer):
@@ -376,9 +257,9 @@ def _run(network: Network, state: tuple, xs: Array, length: int, key) -> PyTree:
         begin, scanned = inputs
         return run_chunk(network, state, xs, begin, scanned, key, every)
 
-    split = None if holds else xs[:full].reshape(chunks, every, *xs.shape[1:])
+    scanned = None if holds else split(xs, length, every)[0]
     begins = jnp.arange(chunks) * every
-    state, out = lax.scan(body, state, (begins, split))
+    state, out = lax.scan(body, state, (begins, scanned))
     reduces = _decodes(network)
     out = out[-1] if reduces else out.reshape(full, *out.shape[2:])
     if remainder:

@@ -21,7 +21,7 @@ def _key(case):
     return KEY if case.draws else None
 
 
-def _assert_agree(case, a, b):
+def assert_agree(case, a, b):
     assert a.shape == b.shape
     assert a.dtype == b.dtype
     if case.elementwise:
@@ -49,7 +49,7 @@ def _steps(case, x, key):
 
 def test_a_loop_of_steps_equals_the_whole(case):
     x, key = case.input(), _key(case)
-    _assert_agree(case, _steps(case, x, key), case.layer(x, key=key))
+    assert_agree(case, _steps(case, x, key), case.layer(x, key=key))
 
 
 @pytest.mark.parametrize("cuts", [(0, 4, 12), (0, 1, 6, 7, 12)], ids=str)
@@ -60,7 +60,7 @@ def test_chunks_equal_the_whole(case, cuts):
         state, out = case.run(state, x, start, stop, key)
         outs.append(out)
     out = outs[-1] if case.reduces else jnp.concatenate(outs)
-    _assert_agree(case, out, case.layer(x, key=key))
+    assert_agree(case, out, case.layer(x, key=key))
 
 
 def test_every_chunk_keeps_the_structure_of_the_state(case):
@@ -78,7 +78,7 @@ def test_every_chunk_keeps_the_structure_of_the_state(case):
 def test_jit_agrees_with_eager(case):
     x, key = case.input(), _key(case)
     jitted = eqx.filter_jit(lambda layer, x, key: layer(x, key=key))
-    _assert_agree(case, jitted(case.layer, x, key), case.layer(x, key=key))
+    assert_agree(case, jitted(case.layer, x, key), case.layer(x, key=key))
 
 
 def test_vmap_equals_a_loop_over_the_batch(case):
@@ -86,7 +86,7 @@ def test_vmap_equals_a_loop_over_the_batch(case):
     key = _key(case)
     batched = jax.vmap(lambda x: case.layer(x, key=key))(xs)
     looped = jnp.stack([case.layer(x, key=key) for x in xs])
-    _assert_agree(case, batched, looped)
+    assert_agree(case, batched, looped)
 
 
 def test_an_ensemble_by_filter_vmap_equals_its_members(case):
@@ -101,8 +101,8 @@ def test_an_ensemble_by_filter_vmap_equals_its_members(case):
         return layer(x, key=key)
 
     outs = call(ensemble, x, key)
-    _assert_agree(case, outs[0], case.layer(x, key=key))
-    _assert_agree(case, outs[1], member(x, key=key))
+    assert_agree(case, outs[0], case.layer(x, key=key))
+    assert_agree(case, outs[1], member(x, key=key))
 
 
 def test_a_longer_sequence_keeps_the_prefix(case):
@@ -118,7 +118,7 @@ def test_a_longer_sequence_keeps_the_prefix(case):
     else:
         out = case.layer(case.input(length=LENGTH + 9), key=key)
         x = case.input(length=LENGTH + 9)[:LENGTH]
-    _assert_agree(case, out[:LENGTH], case.layer(x, key=key))
+    assert_agree(case, out[:LENGTH], case.layer(x, key=key))
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32], ids=str)
@@ -165,7 +165,7 @@ def test_integers_booleans_lists_and_numpy_are_converted_at_entry(case):
     for same in (x, x.astype(jnp.int32), np.asarray(x), np.asarray(x).tolist()):
         out = case.layer(same, key=_key(case))
         assert out.dtype == jnp.float32
-        _assert_agree(case, out, expected)
+        assert_agree(case, out, expected)
 
 
 def test_the_callers_array_is_left_alone(case):
@@ -275,7 +275,7 @@ def test_a_layer_fits_sequential(case):
     sequential = eqx.nn.Sequential([case.layer, eqx.nn.Lambda(lambda x: 2 * x)])
     out = sequential(x, key=KEY)
     key = jr.split(KEY, 2)[0]
-    _assert_agree(case, out, 2 * case.layer(x, key=key))
+    assert_agree(case, out, 2 * case.layer(x, key=key))
 
 
 def test_new_values_and_keys_do_not_recompile(case):

@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 from jaxtyping import Array
 
 from jaxsnn_eqx import SuperSpike, integrate
-from jaxsnn_eqx._integrate import chunk_length
+from jaxsnn_eqx._chunks import chunk_length
 
 SLOPE = 5.0
 

@@ -4,11 +4,11 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from .._integrate import emit_over_time, integrate
-from .._layer import AbstractLayer, AbstractSequenceLayer, Cell
-from .._types import NestedNumbers, as_floating, checked, positive_int
+from .._layer import AbstractLayer, AbstractMembrane, AbstractSequenceLayer, Cell
+from .._types import NestedNumbers, as_floating, checked, positive_int, zero_state
 
 if TYPE_CHECKING:
     # else type checkers would take abstract fields for the constructor's first arguments
@@ -136,3 +136,16 @@ class AbstractEmittingEncoder(AbstractValueEncoder):
         length = positive_int("length")(length)
         spikes = emit_over_time(self, as_floating(xs), state, length=length, key=key)
         return state + length, spikes
+
+
+class AbstractVoltageMembrane(AbstractMembrane):
+    """Has a membrane potential, and no other state."""
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> Float[Array, "*shape"]:
+        """Voltages of 0 for an input like `x`, in float32 or wider."""
+        return zero_state(as_floating(x))
+
+    def voltage(self, state: Array) -> Array:
+        """The voltage, which is the whole state."""
+        return state

@@ -8,15 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from .._fields import checkpoint_field, dt_field, dtype_field, surrogate_field
-from .._layer import AbstractMembrane
 from .._membrane import fire_and_reset, integrate_membrane
 from .._parameters import LIFParameters, check_dt
 from .._surrogate import AbstractSurrogate, SuperSpike
-from .._types import NestedNumbers, as_floating, as_spikes, checked, positive_int, zero_state
-from .base import AbstractHeldEncoder
+from .._types import NestedNumbers, as_floating, as_spikes, checked, positive_int
+from .base import AbstractHeldEncoder, AbstractVoltageMembrane
 
 
-class LearnableLIFEncoder(AbstractMembrane, AbstractHeldEncoder):
+class LearnableLIFEncoder(AbstractVoltageMembrane, AbstractHeldEncoder):
     """`ConstantCurrentLIFEncoder` whose gain, bias, `tau_mem` and `v_th` are trained.
 
     Each feature drives its neuron with the current `gain · x + bias`, and each neuron has
@@ -117,11 +116,6 @@ class LearnableLIFEncoder(AbstractMembrane, AbstractHeldEncoder):
         return self.v_reset + jnp.exp(self.log_v_th)
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> Float[Array, "*shape"]:
-        """Voltages of 0 for values like `x`, in float32 or wider."""
-        return zero_state(as_floating(x))
-
-    @checked
     def step(
         self,
         state: Float[Array, "*shape"],
@@ -141,7 +135,3 @@ class LearnableLIFEncoder(AbstractMembrane, AbstractHeldEncoder):
         voltage = integrate_membrane(state, gain * x_ + bias, tau_mem, self.v_leak, self.dt)
         voltage, spikes = fire_and_reset(voltage, v_th, self.v_reset, self.surrogate)
         return voltage, as_spikes(spikes, self.dtype or x.dtype)
-
-    def voltage(self, state: Array) -> Array:
-        """The voltage, which is the whole state."""
-        return state

@@ -12,12 +12,11 @@ from .._fields import (
     params_field,
     surrogate_field,
 )
-from .._layer import AbstractMembrane
 from .._membrane import fire_and_reset, integrate_membrane
 from .._parameters import LIFParameters, check_dt
 from .._surrogate import AbstractSurrogate
-from .._types import NestedNumbers, as_floating, as_spikes, checked, positive_int, zero_state
-from .base import AbstractHeldEncoder, AbstractSignalEncoder
+from .._types import NestedNumbers, as_floating, as_spikes, checked, positive_int
+from .base import AbstractHeldEncoder, AbstractSignalEncoder, AbstractVoltageMembrane
 
 if TYPE_CHECKING:
     # else type checkers would take abstract fields for the constructor's first arguments
@@ -26,8 +25,8 @@ else:
     from equinox import AbstractVar
 
 
-class AbstractLIFMembrane(AbstractMembrane):
-    """The reference's membrane under an input current; the state is the voltage."""
+class AbstractLIFMembrane(AbstractVoltageMembrane):
+    """The reference's membrane under an input current."""
 
     params: AbstractVar[LIFParameters]
     surrogate: AbstractVar[AbstractSurrogate]
@@ -35,11 +34,6 @@ class AbstractLIFMembrane(AbstractMembrane):
 
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
-
-    @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> Float[Array, "*shape"]:
-        """Voltages of 0 for an input like `x`, in float32 or wider."""
-        return zero_state(as_floating(x))
 
     @checked
     def step(
@@ -68,10 +62,6 @@ class AbstractLIFMembrane(AbstractMembrane):
         )
         voltage, spikes = fire_and_reset(voltage, params.v_th, params.v_reset, self.surrogate)
         return voltage, as_spikes(spikes, self.dtype or x.dtype)
-
-    def voltage(self, state: Array) -> Array:
-        """The voltage, which is the whole state."""
-        return state
 
 
 class ConstantCurrentLIFEncoder(AbstractLIFMembrane, AbstractHeldEncoder):

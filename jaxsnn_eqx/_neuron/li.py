@@ -4,13 +4,12 @@ from jaxtyping import Array, ArrayLike, PRNGKeyArray, Shaped
 
 from .._fields import checkpoint_field, dt_field, params_field
 from .._membrane import decay_synapse, integrate_membrane
-from .._parameters import LIFParameters, check_dt
+from .._parameters import LIFParameters
 from .._types import NestedNumbers, as_floating, checked
-from .base import AbstractNeuron
-from .lif import SynapticState, zero_synaptic_state
+from .base import AbstractSynapticNeuron, SynapticState
 
 
-class LI(AbstractNeuron):
+class LI(AbstractSynapticNeuron):
     """Leaky integrators: input currents to membrane potentials, without a threshold.
 
     At every step, in this order (add the input, integrate, decay), from `v = i = 0`:
@@ -52,15 +51,6 @@ class LI(AbstractNeuron):
     dt: float = dt_field()
     checkpoint_every: int | None = checkpoint_field()
 
-    def __check_init__(self):
-        params = self.params
-        check_dt(self.dt, tau_mem=params.tau_mem, tau_syn=params.tau_syn)
-
-    @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> SynapticState:
-        """Potentials and currents of 0 for an input like `x`, in float32 or wider."""
-        return zero_synaptic_state(x)
-
     @checked
     def step(
         self,
@@ -89,7 +79,3 @@ class LI(AbstractNeuron):
         )
         current = decay_synapse(current, params.tau_syn, self.dt)
         return SynapticState(voltage, current), voltage.astype(x.dtype)
-
-    def voltage(self, state: SynapticState) -> Array:
-        """The membrane potential."""
-        return state.voltage

@@ -1,8 +1,8 @@
 """Leaky integrate-and-fire neurons with a current-based exponential synapse."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, PRNGKeyArray, Shaped
 
 from .._fields import (
     checkpoint_field,
@@ -12,26 +12,13 @@ from .._fields import (
     surrogate_field,
 )
 from .._membrane import decay_synapse, fire_and_reset, integrate_membrane
-from .._parameters import LIFParameters, check_dt
+from .._parameters import LIFParameters
 from .._surrogate import AbstractSurrogate
-from .._types import NestedNumbers, as_floating, as_spikes, checked, zero_state
-from .base import AbstractNeuron
+from .._types import NestedNumbers, as_floating, as_spikes, checked
+from .base import AbstractSynapticNeuron, SynapticState
 
 
-class SynapticState(NamedTuple):
-    """Membrane potential and synaptic current of a layer, each of shape `"*shape"`."""
-
-    voltage: Float[Array, "*shape"]
-    current: Float[Array, "*shape"]
-
-
-def zero_synaptic_state(x: ArrayLike | NestedNumbers) -> SynapticState:
-    """Potentials and currents of 0 for an input like `x`, in float32 or wider."""
-    zeros = zero_state(as_floating(x))
-    return SynapticState(zeros, zeros)
-
-
-class LIF(AbstractNeuron):
+class LIF(AbstractSynapticNeuron):
     """Leaky integrate-and-fire neurons: input currents to spikes.
 
     At every step, in this order (integrate, fire, reset, then add the input), from
@@ -81,15 +68,6 @@ class LIF(AbstractNeuron):
     checkpoint_every: int | None = checkpoint_field()
     dtype: Any = dtype_field()
 
-    def __check_init__(self):
-        params = self.params
-        check_dt(self.dt, tau_mem=params.tau_mem, tau_syn=params.tau_syn)
-
-    @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> SynapticState:
-        """Potentials and currents of 0 for an input like `x`, in float32 or wider."""
-        return zero_synaptic_state(x)
-
     @checked
     def step(
         self,
@@ -119,7 +97,3 @@ class LIF(AbstractNeuron):
         current = decay_synapse(state.current, params.tau_syn, self.dt)
         state = SynapticState(voltage, current + x.astype(current.dtype))
         return state, as_spikes(spikes, self.dtype or x.dtype)
-
-    def voltage(self, state: SynapticState) -> Array:
-        """The membrane potential, after the reset."""
-        return state.voltage
