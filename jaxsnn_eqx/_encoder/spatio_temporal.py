@@ -86,6 +86,9 @@ class SpatioTemporalEncoder(AbstractEmittingEncoder, AbstractTimed):
     - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
         Through boolean and integer spikes all gradients are zero.
 
+    With mirrored coordinates (x beside 1 − x), a window of a whole number of steps and a half
+    puts the spikes of 1 − x between those of x, and so doubles the resolution.
+
     Changing a static argument recompiles. Values outside [0, 1], infinities included, are
     clipped to it; **NaN** gives NaN at every step (False or 0 in boolean and integer dtypes).
 

@@ -39,8 +39,9 @@ class LI(AbstractSynapticNeuron):
 
     **Derivative:** exact. **NaN** and infinities in give NaN and infinities out.
 
-    A max over time of these potentials starts from 0, so a class whose input has a negative
-    bias may never leave 0 and never learn: use no bias in front.
+    A max over time of these potentials starts from 0, so a class that stays below it has no
+    gradient and never learns: use no bias in front, and let output weights start positive
+    where few inputs spike.
 
     **Raises:** `ValueError` for an argument outside the ranges above.
 
