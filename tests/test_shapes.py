@@ -28,7 +28,7 @@ LINEAR = eqx.nn.Linear(3, 2, key=jr.key(0))
         ),
         (
             lambda: snn.LIFCurrentEncoder().step(jnp.zeros(3, int), jnp.zeros(3)),
-            ["'state'", "i32[3]", "Float[jaxlib"],
+            ["'state'", "i32[3]", "Float["],
         ),
         (
             lambda: snn.LIF().step(jnp.zeros(3), jnp.zeros(3)),
