@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from ._encoder import lif as _lif
 from ._encoder import spatio_temporal as _spatio_temporal
+from ._integrate import emit_over_time as _emit_over_time
 from ._parameters import LIFParameters as LIFParameters
 from ._trace import trace as _trace
 from ._types import NestedNumbers as _NestedNumbers
@@ -175,7 +176,11 @@ def spatio_temporal_encode(
     _spatio_temporal.check_window(t_early, t_late)
     x = _as_floating(input_values)
     position = _spatio_temporal.position_in_window(x, t_early, t_late, dt)
-    spikes = jax.vmap(lambda t: _spatio_temporal.spike_at(seq_length, position, t))(
-        jnp.arange(seq_length)
+    spikes = _emit_over_time(
+        _spatio_temporal.SpikeAt(seq_length),
+        position,
+        jnp.zeros((), jnp.int32),
+        length=seq_length,
+        key=None,
     )
     return spikes.astype(x.dtype)

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import jax.test_util
 import numpy as np
 import pytest
 from conftest import LENGTH, with_static

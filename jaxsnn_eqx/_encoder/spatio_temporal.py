@@ -38,6 +38,15 @@ def _spike_at_jvp(seq_length, primals, tangents):
     return spike_at(seq_length, position, t), slope * position_dot
 
 
+class SpikeAt(eqx.Module):
+    """`spike_at` as what `emit_over_time` maps: positions to spikes, clipped to the window."""
+
+    seq_length: int = eqx.field(static=True)
+
+    def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
+        return spike_at(self.seq_length, x, t)
+
+
 @jax.custom_jvp
 def clip_unit(x: Array) -> Array:
     """`x` clipped to [0, 1]; the derivative is 1 there, both ends included, else 0."""
