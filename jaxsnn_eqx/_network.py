@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree, Shaped
 
 from ._chunks import chunk_of, split
 from ._decode import AbstractDecoder
-from ._encoder.base import AbstractValueEncoder
+from ._encoder.base import AbstractEncoder, AbstractValueMap
 from ._fields import checkpoint_field
 from ._layer import AbstractLayer, AbstractTimed
 from ._types import NestedNumbers, as_floating, checked, first_step, positive_int
@@ -20,7 +20,8 @@ from ._types import NestedNumbers, as_floating, checked, first_step, positive_in
 class Network(AbstractLayer):
     """Layers in sequence: an encoder, neurons, and a decoder; itself a layer.
 
-    An encoder of values may only stand first, a decoder only last. Everything that streams
+    An encoder of values may only stand first (behind what maps values to values, such as
+    `GaussianReceptiveFields`), a decoder only last. Everything that streams
     on its own streams together: `network.step` takes one sample and returns the output so
     far, `network.run` a chunk of time.
 
@@ -75,7 +76,7 @@ class Network(AbstractLayer):
                     f"{name} is not a layer over time: wrap a stateless Equinox layer as "
                     "`OverTime(layer)`."
                 )
-            if i > 0 and _encodes_values(layer):
+            if _encodes_values(layer) and not all(map(_maps_values, self.layers[:i])):
                 raise ValueError(f"{name} encodes values, so it must come first.")
             if i < len(self.layers) - 1 and _decodes(layer):
                 raise ValueError(f"{name} reduces over time, so it must come last.")
@@ -187,8 +188,9 @@ class Network(AbstractLayer):
 
     @property
     def seq_length(self) -> int:
-        """The number of steps of the encoder of values that stands first."""
-        return self.layers[0].seq_length  # pyright: ignore[reportAttributeAccessIssue]
+        """The number of steps of the encoder of values in front."""
+        encoder: Any = next(layer for layer in self.layers if not _maps_values(layer))
+        return encoder.seq_length
 
     @overload
     def __getitem__(self, i: int) -> Any: ...
@@ -216,8 +218,15 @@ class Network(AbstractLayer):
 
 def _encodes_values(layer: AbstractLayer) -> bool:
     if isinstance(layer, Network):
-        return _encodes_values(layer.layers[0])
-    return isinstance(layer, AbstractValueEncoder)
+        # the one behind what maps values to values
+        return any(_encodes_values(inner) for inner in layer.layers)
+    return isinstance(layer, AbstractEncoder) and layer.takes_values
+
+
+def _maps_values(layer: AbstractLayer) -> bool:
+    if isinstance(layer, Network):
+        return all(map(_maps_values, layer.layers))
+    return isinstance(layer, AbstractValueMap)
 
 
 def _decodes(layer: AbstractLayer) -> bool:

@@ -13,11 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from beartype import beartype
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, jaxtyped
 
 # Nested lists and tuples of numbers are welcome too. They cannot carry a shape, so
 # they are converted first and their shape is checked on what comes out.
 NestedNumbers = list | tuple
+
+Constant = float | tuple | Array
+"""A field of an encoder: a float or (nested) tuple is fixed, a JAX array is trainable."""
 
 checked = jaxtyped(typechecker=beartype)
 """Checks the jaxtyping annotations of a function or method as it is traced."""
@@ -53,13 +57,59 @@ def first_step(xs: Array) -> Array:
 
 
 def as_spikes(z: Array, dtype: Any) -> Array:
-    """Casts spikes; a NaN stays NaN in floating dtypes and is False in the others."""
+    """Casts spikes; a NaN stays NaN in floating dtypes and is False or 0 in the others."""
     if jnp.issubdtype(dtype, jnp.floating):
         return z.astype(dtype)
+    if jnp.issubdtype(dtype, jnp.signedinteger):
+        return jnp.where(jnp.isnan(z), 0, z).astype(dtype)
     return (z > 0).astype(dtype)
 
 
-# Converters for static fields: they run before anything is stored, and name the field.
+def constant_like(name: str, value: Any, x: Array) -> Any:
+    """A field made by `constant`, ready to be combined with `x`: a float, or of its shape."""
+    if isinstance(value, float):
+        return value
+    value = jnp.asarray(value, x.dtype)
+    if value.ndim > x.ndim or any(
+        a not in (1, b) for a, b in zip(value.shape[::-1], x.shape[::-1], strict=False)
+    ):
+        raise ValueError(
+            f"`{name}`, of shape {value.shape}, must broadcast to one step's input, got an "
+            f"input of shape {x.shape}."
+        )
+    return jnp.broadcast_to(value, x.shape)
+
+
+# Converters for fields: they run before anything is stored, and name the field.
+
+
+def fixed(name: str) -> Callable[[Any], Any]:
+    """A converter to a float or (nested) tuple of floats, JAX arrays included."""
+    convert = constant(name)
+    return lambda value: convert(np.asarray(value) if isinstance(value, jax.Array) else value)
+
+
+def constant(name: str, *, positive: bool = False) -> Callable[[Any], Any]:
+    """A converter of an ordinary field: numbers are fixed, a JAX array is trainable.
+
+    A number becomes a `float`; lists, tuples and NumPy arrays become (nested) tuples of
+    floats, fixed too; a JAX array stays an array, of a floating dtype.
+    """
+    to_number = (positive_number if positive else real_number)(name)
+
+    def to_tuple(value):
+        return tuple(map(to_tuple, value)) if isinstance(value, list) else to_number(value)
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, jax.Array):
+            if positive and not isinstance(value, Tracer) and not bool((value > 0).all()):
+                raise ValueError(f"`{name}` must be positive, got {value}.")
+            return as_floating(value)
+        if isinstance(value, list | tuple | np.ndarray):
+            return to_tuple(np.asarray(value).tolist())  # a float, for an array of shape ()
+        return to_number(value)
+
+    return convert
 
 
 def real_number(name: str, hint: str = "") -> Callable[[Any], float]:
@@ -118,6 +168,15 @@ def optional_positive_int(name: str) -> Callable[[Any], int | None]:
     """As `positive_int`, with `None` let through."""
     convert = positive_int(name)
     return lambda value: None if value is None else convert(value)
+
+
+def refuse_unsigned(dtype: Any) -> None:
+    """Refuses a `dtype` that cannot hold a spike of −1."""
+    if dtype is not None and dtype.kind in "bu":
+        raise ValueError(
+            "`dtype` must be floating or a signed integer, since spikes may be -1, got "
+            f"{dtype}."
+        )
 
 
 def spike_dtype(dtype: Any) -> Any:

@@ -30,12 +30,14 @@ class Case:
     high: float = 4.0
     elementwise: bool = True  # any shape, and the same bits however it is chunked
     draws: bool = False  # needs a key
+    # the values of an encoder's output; None: any whole number; (): it does not spike
+    spikes: tuple[float, ...] | None = (0.0, 1.0)
+    channels: int | None = None  # a last axis that the output has besides the input's
 
     @property
     def takes_values(self) -> bool:
-        if isinstance(self.layer, snn.Network):
-            return isinstance(self.layer[0], snn.AbstractValueEncoder)
-        return isinstance(self.layer, snn.AbstractValueEncoder)
+        layers = self.layer if isinstance(self.layer, snn.Network) else [self.layer]
+        return any(isinstance(x, snn.AbstractEncoder) and x.takes_values for x in layers)
 
     @property
     def reduces(self) -> bool:
@@ -82,6 +84,7 @@ _LAYERS = (
     snn.OverTime(_linear(8, 3, False, 1)),
     snn.LI(),
 )
+_SIGNED = (-1.0, 0.0, 1.0)
 _FAST = snn.LIFParameters(tau_syn=2e-3, tau_mem=4e-3, v_th=0.7, v_leak=0.1, v_reset=-0.2)
 
 CASES = {
@@ -93,6 +96,49 @@ CASES = {
         snn.SpatioTemporalEncoder(LENGTH, 1e-2, 2.5e-3, 1e-3), high=1.0
     ),
     "learnable_lif": Case(snn.LearnableLIFEncoder(VALUES, LENGTH), elementwise=False),
+    "lif_latency": Case(snn.LIFLatencyEncoder(LENGTH, _FAST)),
+    "latency": Case(snn.LatencyEncoder(LENGTH, 1.1e-2), high=1.0),
+    "latency_log": Case(
+        snn.LatencyEncoder(LENGTH, 1e-2, tau=8e-3, threshold=0.2), low=0.1, high=1.0
+    ),
+    "poisson": Case(snn.PoissonEncoder(LENGTH, 500.0), high=1.0, draws=True),
+    "poisson_signed": Case(
+        snn.PoissonEncoder(LENGTH, 1e3, signed=True),
+        low=-1.0,
+        high=1.0,
+        draws=True,
+        spikes=_SIGNED,
+    ),
+    "poisson_signal": Case(snn.PoissonEncoder(None, 500.0), high=1.0, draws=True),
+    "regular_rate": Case(snn.RegularRateEncoder(LENGTH, 700.0), high=1.0),
+    "phase": Case(snn.PhaseEncoder(LENGTH, 4), high=1.0),
+    "burst": Case(snn.BurstEncoder(LENGTH, 4, t_max=6e-3), high=1.0),
+    "rank_order": Case(snn.RankOrderEncoder(LENGTH), high=1.0, elementwise=False),
+    "direct": Case(snn.DirectEncoder(LENGTH), spikes=()),
+    "fields": Case(
+        _network(snn.GaussianReceptiveFields((0.0, 1.0), 0.5), snn.PhaseEncoder(LENGTH, 4)),
+        high=1.0,
+        elementwise=False,
+    ),
+    "fields_trained": Case(
+        _network(
+            snn.GaussianReceptiveFields.evenly(4, shape=VALUES),
+            snn.LatencyEncoder(LENGTH, 1e-2, threshold=jnp.array(0.1)),
+        ),
+        high=1.0,
+        elementwise=False,
+    ),
+    "delta": Case(snn.DeltaEncoder(1.0), spikes=_SIGNED),
+    "delta_rises": Case(snn.DeltaEncoder(1.0, signed=False)),
+    "delta_trained": Case(snn.DeltaEncoder(jnp.array(1.0)), spikes=_SIGNED),
+    "threshold": Case(snn.ThresholdEncoder(0.5, 0.5), spikes=_SIGNED),
+    "step_forward": Case(snn.StepForwardEncoder(1.0), spikes=_SIGNED),
+    "moving_window": Case(snn.MovingWindowEncoder(1.0), spikes=_SIGNED),
+    "sigma_delta": Case(snn.SigmaDeltaEncoder(0.7), spikes=None),
+    "sigma_delta_binary": Case(snn.SigmaDeltaEncoder(0.7, graded=False), spikes=_SIGNED),
+    "pulse_width": Case(snn.PulseWidthEncoder(4e-3), high=1.0),
+    "level_crossing": Case(snn.LevelCrossingEncoder((1.0, 2.0, 3.0)), channels=6),
+    "bens_spiker": Case(snn.BensSpikerEncoder((0.5, 1.0, 0.5), 0.2), high=2.0),
     "lif": Case(snn.LIF()),
     "lif_fast": Case(snn.LIF(_FAST, checkpoint_every=5)),
     "li": Case(snn.LI(), low=-2.0),

@@ -123,9 +123,12 @@ def test_a_longer_sequence_keeps_the_prefix(case):
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32], ids=str)
 def test_the_output_has_the_floating_dtype_of_the_input(case, dtype):
     x = case.input(dtype=dtype)
-    weights = jax.tree.leaves(eqx.filter(case.layer, eqx.is_inexact_array))
-    has_linear = weights and not isinstance(case.layer, snn.AbstractEncoder)
-    expected = jnp.float32 if has_linear else dtype
+    layers = case.layer if isinstance(case.layer, snn.Network) else [case.layer]
+    linear = any(
+        isinstance(x, snn.OverTime) and jax.tree.leaves(eqx.filter(x, eqx.is_array))
+        for x in layers
+    )
+    expected = jnp.float32 if linear else dtype
     out = case.layer(x, key=_key(case))
     assert out.dtype == expected
     state = case.layer.init(case.first(x))
@@ -152,14 +155,14 @@ def test_any_shape(case, shape):
     x = case.input(shape)
     out = case.layer(x, key=_key(case))
     expected = shape if case.reduces else (LENGTH, *shape)
-    assert out.shape == expected
+    assert out.shape == (expected if case.channels is None else (*expected, case.channels))
     flat_case = case.layer(x.reshape((*x.shape[: x.ndim - len(shape)], -1)), key=_key(case))
     if not case.draws:
         np.testing.assert_array_equal(out.ravel(), flat_case.ravel())
 
 
 def test_integers_booleans_lists_and_numpy_are_converted_at_entry(case):
-    x = case.input() > 1.0
+    x = case.input() > (case.low + case.high) / 2
     expected = case.layer(x.astype(jnp.float32), key=_key(case))
     for same in (x, x.astype(jnp.int32), np.asarray(x), np.asarray(x).tolist()):
         out = case.layer(same, key=_key(case))
@@ -181,11 +184,25 @@ def test_no_state_survives_to_the_next_call(case):
     np.testing.assert_array_equal(case.layer(x, key=_key(case)), before)
 
 
-def test_spikes_are_exactly_zero_or_one(case):
-    if not isinstance(case.layer, snn.AbstractEncoder | snn.LIF):
+def test_spikes_are_exactly_whole(case):
+    if not isinstance(case.layer, snn.AbstractEncoder | snn.LIF) or case.spikes == ():
         pytest.skip("does not spike")
     out = np.asarray(case.layer(case.input(), key=_key(case)))
-    assert set(np.unique(out)) == {0.0, 1.0}
+    if case.spikes is None:
+        np.testing.assert_array_equal(out, np.round(out))
+        assert len(np.unique(out)) > 3
+    else:
+        assert set(np.unique(out)) == set(case.spikes)
+
+
+def test_the_future_does_not_change_the_past(case):
+    if case.takes_values or case.reduces:
+        pytest.skip("is given all of its input at once, or gives one output")
+    x, key = case.input(), _key(case)
+    out = case.layer(x, key=key)
+    for now in (1, 5, LENGTH - 1):
+        other = x.at[now:].set(case.input(seed=9)[now:])
+        assert_agree(case, case.layer(other, key=key)[:now], out[:now])
 
 
 def test_nan_in_one_place_is_nan_there_and_nowhere_else(case):
@@ -194,9 +211,20 @@ def test_nan_in_one_place_is_nan_there_and_nowhere_else(case):
     x = case.input()
     clean = case.layer(x)
     dirty = case.layer(x.at[..., 2].set(jnp.nan))
+    if case.channels is not None:
+        clean, dirty = jnp.moveaxis(clean, -1, 1), jnp.moveaxis(dirty, -1, 1)
     rest = [0, 1, 3, 4]
     np.testing.assert_array_equal(dirty[..., rest], clean[..., rest])
-    assert np.isnan(dirty[-1, 2] if dirty.ndim == 2 else dirty[2])
+    assert np.isnan(dirty[-1, ..., 2] if dirty.ndim > 1 else dirty[2]).all()
+
+
+def test_nan_stays_from_the_step_on_that_it_comes(case):
+    if case.takes_values or case.draws or not isinstance(case.layer, snn.AbstractEncoder):
+        pytest.skip("has no memory for it")
+    clean = case.layer(case.input())
+    dirty = case.layer(case.input().at[4].set(jnp.nan))
+    np.testing.assert_array_equal(dirty[:4], clean[:4])
+    assert np.isnan(dirty[4:]).all()
 
 
 def test_forward_and_reverse_mode_agree(case):
@@ -244,18 +272,21 @@ def test_gradients_are_finite_under_jit_and_vmap(case):
 
 
 def test_boolean_and_integer_spikes_are_the_same_spikes(case):
-    if not isinstance(case.layer, snn.AbstractEncoder | snn.LIF):
+    if not isinstance(case.layer, snn.AbstractEncoder | snn.LIF) or case.spikes == ():
         pytest.skip("has no `dtype`")
     x = case.input()
     spikes = case.layer(x, key=_key(case))
-    for dtype in (jnp.bool_, jnp.uint8, jnp.bfloat16):
+    unsigned = case.spikes == (0.0, 1.0)
+    for dtype in (jnp.bool_, jnp.uint8, jnp.bfloat16) if unsigned else (jnp.int8, jnp.bfloat16):
         layer = with_static(case.layer, dtype=jnp.dtype(dtype))
         out = layer(x, key=_key(case))
         assert out.dtype == dtype
         np.testing.assert_array_equal(out.astype(jnp.float32), spikes)
     grad = jax.grad(
         lambda x: jnp.sum(
-            with_static(case.layer, dtype=jnp.dtype(jnp.uint8))(x).astype(jnp.float32)
+            with_static(case.layer, dtype=jnp.dtype(jnp.int8))(x, key=_key(case)).astype(
+                jnp.float32
+            )
         )
     )(x)
     np.testing.assert_array_equal(grad, jnp.zeros_like(x))
@@ -311,7 +342,7 @@ def test_a_layer_runs_inside_shard_map(case):
 def test_the_same_key_draws_the_same_and_steps_differ(case):
     if not case.draws:
         pytest.skip("does not draw")
-    x = jnp.ones((LENGTH, 64))
+    x = jnp.full((64,) if case.takes_values else (LENGTH, 64), 0.5)
     out = case.layer(x, key=KEY)
     np.testing.assert_array_equal(out, case.layer(x, key=KEY))
     assert not np.array_equal(out, case.layer(x, key=jr.key(8)))

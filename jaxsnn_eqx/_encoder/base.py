@@ -3,12 +3,20 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from .._integrate import emit_over_time, integrate
 from .._layer import AbstractLayer, AbstractMembrane, AbstractSequenceLayer, Cell
-from .._types import NestedNumbers, as_floating, checked, positive_int, zero_state
+from .._types import (
+    NestedNumbers,
+    as_floating,
+    checked,
+    positive_int,
+    positive_number,
+    zero_state,
+)
 
 if TYPE_CHECKING:
     # else type checkers would take abstract fields for the constructor's first arguments
@@ -20,15 +28,64 @@ else:
 class AbstractEncoder(AbstractLayer):
     """A layer that turns values or signals into spikes."""
 
+    @property
+    @abstractmethod
+    def takes_values(self) -> bool:
+        """Whether it encodes values, which have no time axis, rather than signals."""
+
+
+class AbstractValueMap(AbstractLayer):
+    """Maps values to values at each instant, in front of an encoder; has no state.
+
+    Subclasses write the call. In a `Network` it stands before the encoder.
+    """
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "..."] | NestedNumbers) -> tuple[()]:
+        """No state."""
+        return ()
+
+    @checked
+    def step(
+        self,
+        state: tuple[()],
+        x: Shaped[ArrayLike, "..."] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[tuple[()], Shaped[Array, "..."]]:
+        """The call, with no state beside it."""
+        return (), self(x, key=key)
+
+    @checked
+    def run(
+        self,
+        state: tuple[()],
+        xs: Shaped[ArrayLike, "..."] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[tuple[()], Shaped[Array, "..."]]:
+        """The call, on values or on a chunk of a signal, with no state beside it."""
+        return (), self(xs, key=key)
+
 
 class AbstractSignalEncoder(AbstractEncoder, AbstractSequenceLayer):
     """An encoder of signals: `"time *shape"` to `"time *shape"`."""
+
+    @property
+    def takes_values(self) -> bool:
+        """False: its input has a time axis."""
+        return False
 
 
 class AbstractValueEncoder(AbstractEncoder):
     """An encoder of values: `"*shape"` to `"time *shape"`, over `seq_length` steps."""
 
     seq_length: AbstractVar[int]
+
+    @property
+    def takes_values(self) -> bool:
+        """True: its input has no time axis."""
+        return True
 
     @abstractmethod
     def run(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -136,6 +193,21 @@ class AbstractEmittingEncoder(AbstractValueEncoder):
         length = positive_int("length")(length)
         spikes = emit_over_time(self, as_floating(xs), state, length=length, key=key)
         return state + length, spikes
+
+
+def max_rate_field() -> Any:
+    """`max_rate`: the rate of the value 1 in hertz, static."""
+    return eqx.field(default=100.0, static=True, converter=positive_number("max_rate"))
+
+
+def rate_per_step(max_rate: float, dt: float) -> float:
+    """`max_rate · dt`, refused if it is more than one spike a step."""
+    if max_rate * dt > 1 + 1e-9:
+        raise ValueError(
+            f"`max_rate` must be at most 1/dt = {1 / dt:g} Hz, one spike a step, got "
+            f"{max_rate:g} Hz at dt={dt} s."
+        )
+    return min(max_rate * dt, 1.0)
 
 
 class AbstractVoltageMembrane(AbstractMembrane):

@@ -1,11 +1,8 @@
 """One spike per value, at a time that is linear in the value."""
 
-import functools as ft
 from typing import Any
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Int, PRNGKeyArray
 
@@ -13,29 +10,7 @@ from .._fields import dt_field, dtype_field
 from .._layer import AbstractTimed
 from .._types import as_spikes, positive_int, real_number, state_dtype
 from .base import AbstractEmittingEncoder
-
-
-@ft.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def spike_at(seq_length: int, position: Array, t: Array) -> Array:
-    """1 at step `t = round(position)`, clipped to the window; NaN for NaN.
-
-    The derivative is that of the hat `max(0, 1 − |t − position|)`, taken from the right:
-    −1 at bin b and +1 at b + 1 with b = floor(position), so that moving a spike later is
-    always the same sign. In the last bin b is one less; outside the window nothing moves.
-    """
-    bin_ = jnp.clip(jnp.round(position), 0, seq_length - 1)
-    spikes = (bin_ == t.astype(position.dtype)).astype(position.dtype)
-    return jnp.where(jnp.isnan(position), position, spikes)
-
-
-@spike_at.defjvp
-def _spike_at_jvp(seq_length, primals, tangents):
-    (position, t), (position_dot, _) = primals, tangents
-    past = t.astype(position.dtype) - jnp.minimum(jnp.floor(position), seq_length - 2)
-    slope = (past == 1).astype(position.dtype) - (past == 0).astype(position.dtype)
-    outside = (position < 0) | (position > seq_length - 1) | (seq_length == 1)
-    slope = jnp.where(outside, 0, slope) + 0 * position  # NaN stays NaN
-    return spike_at(seq_length, position, t), slope * position_dot
+from .rules import clip_unit, spike_at
 
 
 class SpikeAt(eqx.Module):
@@ -45,19 +20,6 @@ class SpikeAt(eqx.Module):
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         return spike_at(self.seq_length, x, t)
-
-
-@jax.custom_jvp
-def clip_unit(x: Array) -> Array:
-    """`x` clipped to [0, 1]; the derivative is 1 there, both ends included, else 0."""
-    return jnp.clip(x, 0, 1)
-
-
-@clip_unit.defjvp
-def _clip_unit_jvp(primals, tangents):
-    (x,), (x_dot,) = primals, tangents
-    inside = ((x >= 0) & (x <= 1)).astype(x.dtype)
-    return clip_unit(x), jnp.where(jnp.isnan(x), x, inside) * x_dot
 
 
 def position_in_window(x: Array, t_early: float, t_late: float, dt: float) -> Array:
@@ -120,13 +82,7 @@ class SpatioTemporalEncoder(AbstractEmittingEncoder, AbstractTimed):
 
     def __check_init__(self):
         check_window(self.t_early, self.t_late)
-        last = round(self.t_late / self.dt)
-        if last >= self.seq_length:
-            raise ValueError(
-                f"`t_late`={self.t_late} s falls in step {last} at dt={self.dt} s, outside "
-                f"the window of `seq_length`={self.seq_length} steps (0 to "
-                f"{self.seq_length - 1}): raise `seq_length` above {last} or lower `t_late`."
-            )
+        check_fits(self.seq_length, self.t_late, self.dt)
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for coordinates `x`; `key` is ignored."""
@@ -141,4 +97,15 @@ def check_window(t_early: float, t_late: float) -> None:
         raise ValueError(
             "`t_early` and `t_late` must satisfy 0 <= t_early < t_late (in seconds), got "
             f"t_early={t_early} and t_late={t_late}."
+        )
+
+
+def check_fits(seq_length: int, t_late: float, dt: float) -> None:
+    """Refuses a window of spike times that does not fit in `seq_length` steps."""
+    last = round(t_late / dt)
+    if last >= seq_length:
+        raise ValueError(
+            f"`t_late`={t_late} s falls in step {last} at dt={dt} s, outside "
+            f"the window of `seq_length`={seq_length} steps (0 to "
+            f"{seq_length - 1}): raise `seq_length` above {last} or lower `t_late`."
         )

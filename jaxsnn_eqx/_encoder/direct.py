@@ -1,0 +1,44 @@
+"""The values themselves, at every step."""
+
+import equinox as eqx
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from .._types import positive_int
+from .base import AbstractEmittingEncoder
+
+
+class DirectEncoder(AbstractEmittingEncoder):
+    """Gives the value itself at every step: the learned layer after it encodes.
+
+    The one encoder that does not spike. Put a layer of neurons behind it, as in
+    `Network([DirectEncoder(20), OverTime(linear), LIF(), ...])`, and their spikes are the code.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import DirectEncoder
+    >>> DirectEncoder(seq_length=2)(jnp.array([0.1, 0.7]))
+    Array([[0.1, 0.7],
+           [0.1, 0.7]], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `seq_length`: number of steps, at least 1 (static).
+
+    Nothing is clipped, and the dtype is the input's; **NaN** and **infinities** pass through.
+
+    **Derivative:** 1 at every step, in forward and reverse mode.
+
+    **Raises:** `ValueError` for an argument outside the ranges above.
+
+    Source: Rueckauer, Lungu, Hu, Pfeiffer & Liu, "Conversion of Continuous-Valued Deep Networks
+    to Efficient Event-Driven Networks for Image Classification", Frontiers in Neuroscience 11
+    (2017).
+    """
+
+    seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
+
+    def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
+        """The values `x`, whatever `t`; `key` is ignored."""
+        return x

@@ -1,0 +1,183 @@
+"""Spikes where a signal crosses one of several levels."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+
+from .._fields import checkpoint_field, dtype_field, surrogate_field
+from .._integrate import integrate
+from .._layer import Cell
+from .._surrogate import AbstractSurrogate
+from .._types import (
+    Constant,
+    NestedNumbers,
+    as_floating,
+    as_spikes,
+    checked,
+    constant,
+    first_step,
+    state_dtype,
+)
+from .base import AbstractEncoder
+from .change import ReferenceState
+from .rules import at_least, keep_nan
+
+
+class LevelCrossingEncoder(AbstractEncoder):
+    """Encodes a signal by its crossings of a bank of levels, each with two channels.
+
+    At every step and for each level l, with a = 1 if `x >= l` else 0, and `a⁻` that of the
+    sample before (at first the first sample itself, so that it never fires):
+
+        up   <- a · (1 − a⁻)
+        down <- (1 − a) · a⁻
+
+    The channels are a new last axis: up of every level, then down of every level.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import LevelCrossingEncoder
+    >>> encoder = LevelCrossingEncoder(levels=(0.0, 1.0))
+    >>> spikes = encoder(jnp.array([-0.5, 0.5, 1.5, 0.5]))
+    >>> spikes
+    Array([[0., 0., 0., 0.],
+           [1., 0., 0., 0.],
+           [0., 1., 0., 0.],
+           [0., 0., 0., 1.]], dtype=float32)
+    >>> encoder.decode(spikes, start=-0.5)
+    Array([-0.5,  0.5,  1.5,  0.5], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `levels`: at least two, increasing, in units of the signal. A tuple is fixed, a JAX array
+        trainable.
+    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the signal.
+    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
+        `integrate`, which also gives the default.
+    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
+        Through boolean and integer spikes all gradients are zero.
+
+    Changing a static argument recompiles.
+
+    `decode(spikes, start)` gives the middle between the two levels that the signal is between:
+    within half their distance, for a signal that stays within one such distance of the bank.
+
+    **Derivative:** the surrogate's, through both samples, with respect to the signal and the
+    levels, in forward and reverse mode. **NaN** gives NaN from that step on (False or 0 in
+    boolean and integer dtypes); **infinities** are above or below all levels.
+
+    **Raises:** `ValueError` for an argument outside the ranges above.
+
+    Source: Sayiner, Sorensen & Viswanathan, "A level-crossing sampling scheme for A/D
+    conversion", IEEE Transactions on Circuits and Systems II 43 (1996).
+    """
+
+    levels: Constant = eqx.field(converter=constant("levels"))
+    surrogate: AbstractSurrogate = surrogate_field()
+    checkpoint_every: int | None = checkpoint_field()
+    dtype: Any = dtype_field()
+
+    def __check_init__(self):
+        levels = self.levels
+        if np.ndim(levels) != 1 or np.size(levels) < 2:
+            raise ValueError(
+                f"`levels` must be at least two, on one axis, got shape {np.shape(levels)}."
+            )
+        known = not isinstance(levels, Tracer)
+        if known and not (np.diff(np.asarray(levels)) > 0).all():
+            raise ValueError(f"`levels` must increase, got {levels}.")
+
+    @property
+    def takes_values(self) -> bool:
+        """False: its input has a time axis."""
+        return False
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> ReferenceState:
+        """No sample yet, for a signal of samples like `x`."""
+        x = as_floating(x)
+        above = jnp.zeros_like(x, state_dtype(x), (*x.shape, np.size(self.levels)))
+        return ReferenceState(above, jnp.zeros((), bool))
+
+    @checked
+    def step(
+        self,
+        state: ReferenceState,
+        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[ReferenceState, Shaped[Array, "*shape channels"]]:
+        """One sample: `(state, spikes)`, with a last axis of channels; `key` is ignored."""
+        x = as_floating(x)
+        sample = x.astype(state.reference.dtype)[..., None]
+        levels = jnp.asarray(self.levels, sample.dtype)
+        above = at_least(
+            self.surrogate, sample - jnp.broadcast_to(levels, state.reference.shape)
+        )
+        before = state.for_sample(above)
+        spikes = jnp.concatenate([above * (1 - before), (1 - above) * before], axis=-1)
+        state = ReferenceState(keep_nan(before, above), jnp.ones((), bool))
+        return state, as_spikes(spikes, self.dtype or x.dtype)
+
+    @checked
+    def run(
+        self,
+        state: ReferenceState,
+        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[ReferenceState, Shaped[Array, "time *shape channels"]]:
+        """A chunk of time, with the state carried: `(state, spikes)`; `key` is ignored."""
+        every = self.checkpoint_every
+        xs = as_floating(xs)
+        return integrate(Cell(self, None, key), state, xs, checkpoint_every=every)
+
+    @checked
+    def __call__(
+        self,
+        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Shaped[Array, "time *shape channels"]:
+        """**Arguments:**
+
+        - `xs`: the signal, of shape `"time *shape"`.
+        - `key`: ignored. (Keyword only.)
+
+        **Returns:**
+
+        Spikes of shape `"time *shape channels"`, two channels a level.
+        """
+        xs = as_floating(xs)
+        return self.run(self.init(first_step(xs)), xs, key=key)[1]
+
+    @checked
+    def decode(
+        self,
+        spikes: Shaped[ArrayLike, "time *shape channels"] | NestedNumbers,
+        start: Shaped[ArrayLike, "..."] | NestedNumbers,
+    ) -> Float[Array, "time *shape"]:
+        """The middle of the levels that the signal is between.
+
+        **Arguments:**
+
+        - `spikes`: of shape `"time *shape channels"`.
+        - `start`: the signal's first sample, a number or of shape `"*shape"`.
+        """
+        spikes = as_floating(spikes)
+        levels = jnp.asarray(self.levels, spikes.dtype)
+        up, down = jnp.split(spikes, 2, axis=-1)
+        start = jnp.broadcast_to(as_floating(start).astype(spikes.dtype), spikes.shape[1:-1])
+        below = jnp.searchsorted(levels, start, side="right")  # levels at or below the signal
+        moves = jnp.cumsum((up - down).sum(axis=-1), axis=0).astype(below.dtype)
+        ends = jnp.concatenate(
+            [2 * levels[:1] - levels[1:2], levels, 2 * levels[-1:] - levels[-2:-1]]
+        )
+        middles = (ends[1:] + ends[:-1]) / 2
+        return middles[jnp.clip(below[None] + moves, 0, levels.size)]

@@ -1,0 +1,146 @@
+"""Spikes where a signal leaves its recent mean."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
+
+from .._fields import checkpoint_field, dtype_field, surrogate_field
+from .._integrate import integrate
+from .._surrogate import AbstractSurrogate
+from .._types import (
+    Constant,
+    NestedNumbers,
+    as_floating,
+    as_spikes,
+    checked,
+    constant,
+    constant_like,
+    positive_int,
+    refuse_unsigned,
+    state_dtype,
+)
+from .base import AbstractSignalEncoder
+from .rules import signed_spikes
+
+
+class WindowState(NamedTuple):
+    """The last samples, `"window *shape"`, zero where there was none, and how many came."""
+
+    samples: Float[Array, "window *shape"]
+    seen: Int[Array, ""]
+
+    def mean(self, otherwise: Array) -> Array:
+        """The mean of the samples that came; `otherwise` before the first."""
+        filled = jnp.clip(self.seen, 1, self.samples.shape[0]).astype(otherwise.dtype)
+        return jnp.where(self.seen == 0, otherwise, self.samples.sum(axis=0) / filled)
+
+    def push(self, sample: Array) -> "WindowState":
+        """The window with `sample` in place of the oldest."""
+        samples = jnp.concatenate([self.samples[1:], sample[None]])
+        return WindowState(samples, self.seen + 1)
+
+
+class MovingWindowEncoder(AbstractSignalEncoder):
+    """Encodes a signal's departures from the mean of its last samples.
+
+    At every step, with m the mean of the `window` samples before this one (of all of them,
+    while they are fewer; at first the first sample itself, so that it never fires):
+
+        z <- 1 if x − m >= threshold, −1 if x − m <= −threshold, else 0
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import MovingWindowEncoder
+    >>> encoder = MovingWindowEncoder(threshold=1.0, window=2)
+    >>> encoder(jnp.array([1.0, 1.0, 2.0, 2.0, 3.0, 0.0]))
+    Array([ 0.,  0.,  1.,  0.,  1., -1.], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `threshold`: the departure that fires, in units of the signal. Positive. A number or
+        tuple is fixed, a JAX array (scalar, or of a sample's shape) trainable.
+    - `window`: how many samples the mean is of, at least 1 (static).
+    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the signal.
+    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
+        `integrate`, which also gives the default.
+    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
+        Through integer spikes all gradients are zero.
+
+    Changing a static argument recompiles.
+
+    `decode(spikes, start)` runs the code backward: each sample is the mean of the last decoded
+    ones, plus a threshold for its spike.
+
+    **Derivative:** the surrogate's, with respect to the signal (that of the mean included) and
+    the threshold, in forward and reverse mode. **NaN** gives NaN from that step on (0 in
+    integer dtypes); an **infinity** fires, and gives NaN after it.
+
+    **Raises:** `ValueError` for an argument outside the ranges above.
+
+    Source: Kasabov et al., "Evolving spatio-temporal data machines based on the NeuCube
+    neuromorphic framework", Neural Networks 78 (2016); Petro, Kasabov & Kiss (2020).
+    """
+
+    threshold: Constant = eqx.field(converter=constant("threshold", positive=True))
+    window: int = eqx.field(default=3, static=True, converter=positive_int("window"))
+    surrogate: AbstractSurrogate = surrogate_field()
+    checkpoint_every: int | None = checkpoint_field()
+    dtype: Any = dtype_field()
+
+    def __check_init__(self):
+        refuse_unsigned(self.dtype)
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> WindowState:
+        """An empty window, for a signal of samples like `x`."""
+        x = as_floating(x)
+        samples = jnp.zeros_like(x, state_dtype(x), (self.window, *x.shape))
+        return WindowState(samples, jnp.zeros((), jnp.int32))
+
+    @checked
+    def step(
+        self,
+        state: WindowState,
+        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[WindowState, Shaped[Array, "*shape"]]:
+        """One sample: `(state, spikes)`; `key` is ignored."""
+        x = as_floating(x)
+        sample = x.astype(state.samples.dtype)
+        threshold = constant_like("threshold", self.threshold, sample)
+        spikes = signed_spikes(self.surrogate, sample - state.mean(sample), threshold)
+        # once NaN, the window is never rid of it
+        state = state.push(jnp.where(jnp.isnan(spikes), spikes, sample))
+        return state, as_spikes(spikes, self.dtype or x.dtype)
+
+    @checked
+    def decode(
+        self,
+        spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        start: Shaped[ArrayLike, "..."] | NestedNumbers = 0.0,
+    ) -> Float[Array, "time *shape"]:
+        """The signal whose departures from its own recent mean are the spikes'.
+
+        **Arguments:**
+
+        - `spikes`: of shape `"time *shape"`.
+        - `start`: the signal's first sample, a number or of shape `"*shape"`.
+        """
+        spikes = as_floating(spikes)
+        steps = constant_like("threshold", self.threshold, spikes) * spikes
+        first = jnp.zeros_like(steps, shape=steps.shape[1:])
+        first = first + constant_like("start", as_floating(start), first)
+        return integrate(_Decoder(first), self.init(first), steps)[1]
+
+
+class _Decoder(eqx.Module):
+    first: Array
+
+    def step(self, state: WindowState, x: Array) -> tuple[WindowState, Array]:
+        sample = state.mean(self.first) + x
+        return state.push(sample), sample

@@ -1,0 +1,71 @@
+"""Values as the bits of weighted phases."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from .._fields import dtype_field
+from .._types import as_spikes, positive_int, state_dtype
+from .base import AbstractEmittingEncoder
+from .rules import clip_unit, straight_through
+
+
+class PhaseEncoder(AbstractEmittingEncoder):
+    """Encodes values in [0, 1] as their binary digits, one a step, repeated each period.
+
+    x is clipped to `1 − 2^-bits` and floored to `bits` digits; in phase `k = t mod bits` it
+    fires if digit k is 1, whose weight is `2^-(k + 1)`. So the spikes of each period, weighted,
+    add up to x within `2^-bits`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import PhaseEncoder
+    >>> PhaseEncoder(seq_length=6, bits=3)(jnp.array([0.625, 1.0])).T
+    Array([[1., 0., 1., 1., 0., 1.],
+           [1., 1., 1., 1., 1., 1.]], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `seq_length`: number of steps, at least 1 (static).
+    - `bits`: phases per period, from 1 to 24 (static).
+    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
+        Through boolean and integer spikes all gradients are zero.
+
+    Changing a static argument recompiles. Values outside [0, 1], infinities included, are
+    clipped to it. **NaN** gives NaN (False or 0 in boolean and integer dtypes).
+
+    **Derivative:** straight-through, since a digit has none. In phase k it is `w_k / Σ_j w_j²`
+    with the weights `w`, the smallest for which the weighted sum of a period moves as x does:
+    `Σ_k w_k · d z_k / d x = 1`. Zero outside [0, 1]. In forward and reverse mode.
+
+    **Raises:** `ValueError` for an argument outside the ranges above.
+
+    Source: Kim, Kim, Huh, Lee & Choi, "Deep neural networks with weighted spikes",
+    Neurocomputing 311 (2018).
+    """
+
+    seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
+    bits: int = eqx.field(default=8, static=True, converter=positive_int("bits"))
+    dtype: Any = dtype_field()
+
+    def __check_init__(self):
+        if self.bits > 24:
+            raise ValueError(
+                f"`bits` must be at most 24, the digits of a float32, got {self.bits}."
+            )
+
+    def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
+        """The spikes of step `t` for values `x`; `key` is ignored."""
+        x_ = clip_unit(x.astype(state_dtype(x)))
+        levels = 2**self.bits
+        digits = jnp.minimum((x_ * levels).astype(jnp.int32), levels - 1)
+        phase = t % self.bits
+        spikes = (digits >> (self.bits - 1 - phase)) & 1
+        weight = jnp.exp2(-(phase + 1).astype(x_.dtype))
+        norm = (1 - 4.0**-self.bits) / 3  # Σ_j w_j²
+        spikes = straight_through(spikes.astype(x_.dtype), x_ * (weight / norm))
+        return as_spikes(spikes, self.dtype or x.dtype)

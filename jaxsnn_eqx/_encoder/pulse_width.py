@@ -1,0 +1,171 @@
+"""The time at which a sawtooth carrier passes the signal."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
+
+from .._fields import checkpoint_field, dt_field, dtype_field, surrogate_field
+from .._layer import AbstractTimed
+from .._surrogate import AbstractSurrogate
+from .._types import (
+    NestedNumbers,
+    as_floating,
+    as_spikes,
+    checked,
+    positive_number,
+    real_number,
+    zero_state,
+)
+from .base import AbstractSignalEncoder
+from .rules import at_least
+
+
+class CarrierState(NamedTuple):
+    """1 where the carrier passed the signal in this period, `"*shape"`; the time index."""
+
+    passed: Float[Array, "*shape"]
+    t: Int[Array, ""]
+
+
+class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
+    """Encodes a signal by when, in each period of a sawtooth carrier, the carrier passes it.
+
+    The carrier rises from `low` at the first to `high` at the last of the n steps of a period.
+    At every step, in this order, with `p = 0` at the start of each period:
+
+        c <- low + (high − low) · (t mod n) / (n − 1)
+        a <- 1 if c >= x else 0
+        z <- a · (1 − p)
+        p <- p + z
+
+    A signal within [low, high] fires once a period, the later the larger; above `high` it is
+    silent, below `low` it fires first.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import PulseWidthEncoder
+    >>> encoder = PulseWidthEncoder(period=5e-3)  # the carrier: 0, 1/4, 1/2, 3/4, 1
+    >>> spikes = encoder(jnp.array([0.4] * 5 + [0.9] * 5))
+    >>> spikes
+    Array([0., 0., 1., 0., 0., 0., 0., 0., 0., 1.], dtype=float32)
+    >>> encoder.decode(spikes)[2::7]
+    Array([0.375, 0.875], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `period`: of the carrier, in seconds (static). At least two steps.
+    - `low`, `high`: the range of the carrier, in units of the signal (static). `low < high`.
+    - `dt`: length of a step in seconds (static). Positive.
+    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the signal.
+    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
+        `integrate`, which also gives the default.
+    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
+        Through boolean and integer spikes all gradients are zero.
+
+    Changing a static argument recompiles.
+
+    `decode(spikes)` knows the signal at each spike, within half a step of the carrier,
+    `(high − low) / (n − 1) / 2`, and draws straight lines between.
+
+    **Derivative:** the surrogate's, through the crossing and the silence after it, in forward
+    and reverse mode. **NaN** gives NaN from that step on, into later periods too (False or 0 in
+    boolean and integer dtypes); **infinities** are above or below the carrier.
+
+    **Raises:** `ValueError` for an argument outside the ranges above.
+
+    Source: Arriandiaga, Portillo, Espinosa-Ramos & Kasabov, "Pulsewidth modulation-based
+    algorithm for spike phase encoding and decoding of time-dependent analog data", IEEE
+    Transactions on Neural Networks and Learning Systems 31 (2020).
+    """
+
+    period: float = eqx.field(static=True, converter=positive_number("period"))
+    low: float = eqx.field(default=0.0, static=True, converter=real_number("low"))
+    high: float = eqx.field(default=1.0, static=True, converter=real_number("high"))
+    dt: float = dt_field()
+    surrogate: AbstractSurrogate = surrogate_field()
+    checkpoint_every: int | None = checkpoint_field()
+    dtype: Any = dtype_field()
+
+    def __check_init__(self):
+        if self.period_steps < 2:
+            raise ValueError(
+                f"`period` must be at least two steps of dt={self.dt} s, got {self.period} s."
+            )
+        if self.low >= self.high:
+            raise ValueError(
+                f"`low` must be below `high`, got low={self.low} and high={self.high}."
+            )
+
+    @property
+    def period_steps(self) -> int:
+        """Steps in a period."""
+        return round(self.period / self.dt)
+
+    def carrier(self, t: Array) -> Array:
+        """The carrier at step `t`, in units of the signal."""
+        phase = (t % self.period_steps).astype(jnp.float32)
+        rise = (self.high - self.low) / (self.period_steps - 1)
+        # no multiplication fused with an addition: jit and eager agree
+        return self.low + lax.optimization_barrier(phase * rise)
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> CarrierState:
+        """The start of a period, for a signal of samples like `x`."""
+        return CarrierState(zero_state(as_floating(x)), jnp.zeros((), jnp.int32))
+
+    @checked
+    def step(
+        self,
+        state: CarrierState,
+        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[CarrierState, Shaped[Array, "*shape"]]:
+        """One sample: `(state, spikes)`; `key` is ignored."""
+        x = as_floating(x)
+        sample = x.astype(state.passed.dtype)
+        carrier = jnp.broadcast_to(self.carrier(state.t).astype(sample.dtype), sample.shape)
+        begins = (state.t % self.period_steps == 0) & ~jnp.isnan(state.passed)
+        passed = jnp.where(begins, 0, state.passed)
+        spikes = at_least(self.surrogate, carrier - sample) * (1 - passed)
+        return CarrierState(passed + spikes, state.t + 1), as_spikes(
+            spikes, self.dtype or x.dtype
+        )
+
+    @checked
+    def decode(
+        self, spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers
+    ) -> Float[Array, "time *shape"]:
+        """The signal: known at the spikes, straight lines between, constant outside.
+
+        **Arguments:**
+
+        - `spikes`: of shape `"time *shape"`; without any spike, the middle of the range.
+        """
+        fired = as_floating(spikes) > 0
+        length = fired.shape[0]
+        t = jnp.arange(length).reshape(-1, *(1,) * (fired.ndim - 1))
+        t = jnp.broadcast_to(t, fired.shape)
+        before = lax.cummax(jnp.where(fired, t, -1), axis=0)
+        after = lax.cummin(jnp.where(fired, t, length), axis=0, reverse=True)
+        # outside the first and last spike both are that spike
+        some = (before >= 0) | (after < length)
+        before, after = (
+            jnp.where(before < 0, after, before),
+            jnp.where(after == length, before, after),
+        )
+        share = (t - before) / jnp.maximum(after - before, 1)
+        left, right = self._at_spike(before), self._at_spike(after)
+        middle = (self.low + self.high) / 2
+        return jnp.where(some, left + share * (right - left), middle)
+
+    def _at_spike(self, t: Array) -> Array:
+        # the signal lies between this step's carrier and the last one's; at `low` it is exact
+        half = jnp.where(t % self.period_steps == 0, 0.0, 0.5)
+        rise = (self.high - self.low) / (self.period_steps - 1)
+        return self.carrier(t) - half * rise

@@ -1,0 +1,83 @@
+"""Values as an order of firing."""
+
+import functools as ft
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from .._fields import dtype_field, surrogate_field
+from .._surrogate import AbstractSurrogate
+from .._types import as_spikes, positive_int, state_dtype
+from .base import AbstractEmittingEncoder
+from .rules import spike_at
+
+
+@ft.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _ranks(surrogate: AbstractSurrogate, x: Array) -> Array:
+    """How many of `x` are larger than each, or equal and before it; NaN for NaN.
+
+    The derivative is the surrogate's, of `Σ_j spike(x_j − x_i)`.
+    """
+    order = jnp.argsort(-x, stable=True)
+    ranks = jnp.zeros_like(x).at[order].set(jnp.arange(x.size, dtype=x.dtype))
+    return jnp.where(jnp.isnan(x), x, ranks)
+
+
+@_ranks.defjvp
+def _ranks_jvp(surrogate, primals, tangents):
+    (x,), (x_dot,) = primals, tangents
+    ahead = surrogate.derivative(x[None, :] - x[:, None])
+    return _ranks(surrogate, x), ahead @ x_dot - ahead.sum(axis=1) * x_dot
+
+
+class RankOrderEncoder(AbstractEmittingEncoder):
+    """Encodes the order of the values: the i-th largest, counted from 0, fires at step i.
+
+    The order is that of the whole (flattened) input, ties by index; each value fires once,
+    and ranks from `seq_length` on are silent. Only the order is left: any increasing
+    function of the values gives the same spikes.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import RankOrderEncoder
+    >>> RankOrderEncoder(seq_length=2)(jnp.array([0.1, 0.9, 0.5]))
+    Array([[0., 1., 0.],
+           [0., 0., 1.]], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `seq_length`: number of steps, at least 1 (static).
+    - `surrogate`: an `AbstractSurrogate`, whose derivative says how near two values must be
+        for one to pass the other.
+    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
+        Through boolean and integer spikes all gradients are zero.
+
+    Changing a static argument recompiles. **Infinities** rank as they compare. **NaN** ranks
+    last, and gives NaN at every step (False or 0 in boolean and integer dtypes).
+
+    **Derivative:** soft. The rank of i is the number of values above it,
+    `r_i = Σ_j spike(x_j − x_i)`, and has the surrogate's derivative; the spike's, with
+    respect to `r_i`, is that of `SpatioTemporalEncoder` (−1 at step r_i, +1 at the next). Of
+    all pairs, so memory grows with the square of the number of values, for the derivative
+    alone. In forward and reverse mode.
+
+    **Raises:** `ValueError` for an argument outside the ranges above.
+
+    Source: Thorpe & Gautrais, "Rank order coding", Computational Neuroscience: Trends in
+    Research (1998).
+    """
+
+    seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
+    surrogate: AbstractSurrogate = surrogate_field()
+    dtype: Any = dtype_field()
+
+    def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
+        """The spikes of step `t` for values `x`; `key` is ignored."""
+        ranks = _ranks(self.surrogate, x.astype(state_dtype(x)).ravel()).reshape(x.shape)
+        spikes = jnp.where(ranks >= self.seq_length, 0, spike_at(self.seq_length, ranks, t))
+        return as_spikes(spikes, self.dtype or x.dtype)

@@ -1,0 +1,140 @@
+"""Population coding: each value as the responses of neurons that prefer different ones."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+
+from .._types import (
+    Constant,
+    NestedNumbers,
+    as_floating,
+    checked,
+    constant,
+    positive_int,
+    state_dtype,
+)
+from .base import AbstractValueMap
+
+
+class GaussianReceptiveFields(AbstractValueMap):
+    """Maps each value to the responses of a population, for a value encoder to encode.
+
+    Not an encoder, but what stands before one: field i responds with
+
+        y_i = exp(−½ · ((x − centre_i) / width_i)²)
+
+    on a new last axis, so that `"*shape"` becomes `"*shape fields"`. Put it in front of any
+    value encoder in a `Network`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import GaussianReceptiveFields, LatencyEncoder, Network
+    >>> fields = GaussianReceptiveFields(centres=(0.0, 0.5, 1.0), widths=0.25)
+    >>> fields(jnp.array([0.5, 1.0])).round(3)
+    Array([[0.135, 1.   , 0.135],
+           [0.   , 0.135, 1.   ]], dtype=float32)
+    >>> Network([fields, LatencyEncoder(seq_length=20, t_late=1e-2)])(jnp.ones(2)).shape
+    (20, 2, 3)
+
+    ```
+
+    **Arguments:**
+
+    - `centres`: preferred values, of shape `"fields"`, or `"*shape fields"` for fields of each
+        value's own. A tuple is fixed, a JAX array trainable.
+    - `widths`: standard deviations, positive: one number, or as `centres`. They enter squared
+        alone, so that training may change their sign and nothing else by it.
+
+    `GaussianReceptiveFields.evenly(fields)` spaces them. **NaN** gives NaN; an **infinite**
+    value no response.
+
+    **Derivative:** the formula's, with respect to values, centres and widths.
+
+    **Raises:** `ValueError` for arguments outside the ranges above, or values whose shape
+    does not fit that of `centres`.
+
+    Source: Bohte, La Poutré & Kok, "Unsupervised clustering with spiking neurons by sparse
+    temporal coding and multilayer RBF networks", IEEE Transactions on Neural Networks 13
+    (2002).
+    """
+
+    centres: Constant = eqx.field(converter=constant("centres"))
+    widths: Constant = eqx.field(converter=constant("widths", positive=True))
+
+    def __check_init__(self):
+        shape, widths = np.shape(self.centres), np.shape(self.widths)
+        if not shape or shape[-1] == 0 or widths not in ((), shape[-1:], shape):
+            raise ValueError(
+                "`centres` must have one or more fields on its last axis, and `widths` be one "
+                f"number or of the same shape, got shapes {shape} and {widths}."
+            )
+
+    @classmethod
+    def evenly(
+        cls,
+        fields: int,
+        low: float = 0.0,
+        high: float = 1.0,
+        *,
+        beta: float = 1.5,
+        shape: tuple[int, ...] | None = None,
+    ) -> "GaussianReceptiveFields":
+        """Fields spaced over [low, high], two of them beyond its ends, as in the source.
+
+        With n fields, `centre_i = low + (i − 1/2) · d` for i from 0 to n − 1, where
+        `d = (high − low) / (n − 2)`, and `width = d / beta`.
+
+        **Arguments:**
+
+        - `fields`: how many, at least 3.
+        - `low`, `high`: the range of the values.
+        - `beta`: overlap; the larger, the narrower. Positive, in the source 1 to 2. (Keyword
+            only.)
+        - `shape`: the values' shape, to give each value *trainable* fields of its own; by
+            default all share fixed ones. (Keyword only.)
+        """
+        fields = positive_int("fields")(fields)
+        if fields < 3 or not low < high or beta <= 0:
+            raise ValueError(
+                "`fields` must be at least 3, `low` below `high` and `beta` positive, got "
+                f"fields={fields}, low={low}, high={high}, beta={beta}."
+            )
+        distance = (high - low) / (fields - 2)
+        centres = low + (np.arange(fields) - 0.5) * distance
+        if shape is None:
+            return cls(centres, distance / beta)
+        ones = jnp.ones((*shape, fields))
+        centres = jnp.broadcast_to(jnp.asarray(centres, ones.dtype), ones.shape)
+        return cls(centres, ones * (distance / beta))
+
+    @checked
+    def __call__(
+        self,
+        xs: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "*shape fields"]:
+        """**Arguments:**
+
+        - `xs`: values (or signals), of any shape that ends with that of `centres` before its
+            last axis.
+        - `key`: ignored. (Keyword only.)
+
+        **Returns:**
+
+        Responses in [0, 1], of shape `"*shape fields"`, in the dtype of `xs`.
+        """
+        xs = as_floating(xs)
+        x = xs.astype(state_dtype(xs))[..., None]
+        centres = jnp.asarray(self.centres, x.dtype)
+        widths = jnp.asarray(self.widths, x.dtype)
+        own = centres.shape[:-1]
+        if xs.shape[xs.ndim - len(own) :] != own:
+            raise ValueError(
+                f"the values must have the shape {own} of `centres` before its last axis, got "
+                f"{xs.shape}."
+            )
+        shape = (*xs.shape, centres.shape[-1])
+        z = (x - jnp.broadcast_to(centres, shape)) / jnp.broadcast_to(widths, shape)
+        return jnp.exp(-0.5 * z * z).astype(xs.dtype)

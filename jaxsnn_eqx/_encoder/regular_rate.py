@@ -1,0 +1,68 @@
+"""Rates as evenly spaced spikes."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from .._fields import dt_field, dtype_field
+from .._layer import AbstractTimed
+from .._types import as_spikes, positive_int, state_dtype
+from .base import AbstractEmittingEncoder, max_rate_field, rate_per_step
+from .rules import clip_unit, straight_through
+
+
+class RegularRateEncoder(AbstractEmittingEncoder, AbstractTimed):
+    """Encodes values in [0, 1] as the rates of evenly spaced spikes; draws nothing.
+
+    With `p = x · max_rate · dt`, step t fires `floor((t + 1) · p) − floor(t · p)` times, 0 or
+    1: after t steps exactly `floor(t · p)` spikes have come. The products are fixed-point
+    integers of 32 bits, so the count does not drift, however long the sequence.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import RegularRateEncoder
+    >>> RegularRateEncoder(seq_length=8, max_rate=500.0)(jnp.array([0.5, 1.0])).T
+    Array([[0., 0., 0., 1., 0., 0., 0., 1.],
+           [0., 1., 0., 1., 0., 1., 0., 1.]], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `seq_length`: number of steps, at least 1 (static).
+    - `max_rate`: rate of the value 1, in hertz (static). Positive, at most `1 / dt`, where 1
+        fires at every step.
+    - `dt`: length of a step in seconds (static). Positive.
+    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
+        Through boolean and integer spikes all gradients are zero.
+
+    Changing a static argument recompiles. Values outside [0, 1], infinities included, are
+    clipped to it; rates below `2^-32 / dt` are silent. **NaN** gives NaN (False or 0 in boolean
+    and integer dtypes).
+
+    **Derivative:** that of the rate, `d z / d x = max_rate · dt` at every step, as
+    `PoissonEncoder`'s; zero outside [0, 1]. In forward and reverse mode.
+
+    **Raises:** `ValueError` for an argument outside the ranges above.
+
+    Source: rate coding, Adrian & Zotterman, Journal of Physiology 61 (1926), without its noise.
+    """
+
+    seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
+    max_rate: float = max_rate_field()
+    dt: float = dt_field()
+    dtype: Any = dtype_field()
+
+    def __check_init__(self):
+        rate_per_step(self.max_rate, self.dt)
+
+    def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
+        """The spikes of step `t` for values `x`; `key` is ignored."""
+        p = clip_unit(x.astype(state_dtype(x))) * rate_per_step(self.max_rate, self.dt)
+        # t · p modulo 1, in units of 2^-32: the integer wraps where the floor rises
+        increment = (p * 2.0**32).astype(jnp.uint32)
+        after = (t.astype(jnp.uint32) + 1) * increment
+        spikes = ((after < increment) | (p >= 1)).astype(p.dtype)
+        return as_spikes(straight_through(spikes, p), self.dtype or x.dtype)

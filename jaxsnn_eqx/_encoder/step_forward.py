@@ -1,0 +1,112 @@
+"""Send-on-delta: spikes that move a baseline along with the signal."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+
+from .._fields import checkpoint_field, dtype_field, surrogate_field
+from .._surrogate import AbstractSurrogate
+from .._types import (
+    Constant,
+    NestedNumbers,
+    as_floating,
+    as_spikes,
+    checked,
+    constant,
+    constant_like,
+    refuse_unsigned,
+)
+from .change import AbstractReferenceEncoder, ReferenceState, cumulative
+from .rules import signed_spikes
+
+
+class StepForwardEncoder(AbstractReferenceEncoder):
+    """Encodes a signal by the steps of a baseline that follows it: step-forward, send-on-delta.
+
+    At every step, with the baseline b (at first the first sample, so that it never fires):
+
+        z <- 1 if x − b >= threshold, −1 if x − b <= −threshold, else 0
+        b <- b + threshold · z
+
+    Slow drifts fire too, once they add up to a threshold. The baseline moves by one threshold a
+    step at most.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import StepForwardEncoder
+    >>> encoder = StepForwardEncoder(threshold=0.5)
+    >>> spikes = encoder(jnp.array([2.0, 2.25, 2.5, 3.5, 3.5, 2.5]))
+    >>> spikes
+    Array([ 0.,  0.,  1.,  1.,  1., -1.], dtype=float32)
+    >>> encoder.decode(spikes, start=2.0)
+    Array([2. , 2. , 2.5, 3. , 3.5, 3. ], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `threshold`: the step, in units of the signal. Positive. A number or tuple is fixed, a
+        JAX array (scalar, or of a sample's shape) trainable.
+    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the signal.
+    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
+        `integrate`, which also gives the default.
+    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
+        Through integer spikes all gradients are zero.
+
+    Changing a static argument recompiles.
+
+    `decode(spikes, start)` gives the baseline: within one threshold of a signal that changes by
+    no more than that per step.
+
+    **Derivative:** the surrogate's, through the spike and the baseline, with respect to the
+    signal and the threshold, in forward and reverse mode. **NaN** gives NaN from that step
+    on (0 in integer dtypes), and so does an **infinite** first sample; a later one fires.
+
+    **Raises:** `ValueError` for an argument outside the ranges above.
+
+    Source: Kasabov et al., "Evolving spatio-temporal data machines based on the NeuCube
+    neuromorphic framework", Neural Networks 78 (2016); send-on-delta: Miskowicz, Sensors 6
+    (2006).
+    """
+
+    threshold: Constant = eqx.field(converter=constant("threshold", positive=True))
+    surrogate: AbstractSurrogate = surrogate_field()
+    checkpoint_every: int | None = checkpoint_field()
+    dtype: Any = dtype_field()
+
+    def __check_init__(self):
+        refuse_unsigned(self.dtype)
+
+    @checked
+    def step(
+        self,
+        state: ReferenceState,
+        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[ReferenceState, Shaped[Array, "*shape"]]:
+        """One sample: `(state, spikes)`, the baseline after its step; `key` is ignored."""
+        x = as_floating(x)
+        sample = x.astype(state.reference.dtype)
+        threshold = constant_like("threshold", self.threshold, sample)
+        baseline = state.for_sample(sample)
+        spikes = signed_spikes(self.surrogate, sample - baseline, threshold)
+        state = ReferenceState(baseline + threshold * spikes, jnp.ones((), bool))
+        return state, as_spikes(spikes, self.dtype or x.dtype)
+
+    @checked
+    def decode(
+        self,
+        spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        start: Shaped[ArrayLike, "..."] | NestedNumbers = 0.0,
+    ) -> Float[Array, "time *shape"]:
+        """The baseline that the spikes moved.
+
+        **Arguments:**
+
+        - `spikes`: of shape `"time *shape"`.
+        - `start`: the signal's first sample, a number or of shape `"*shape"`.
+        """
+        return cumulative(self.threshold, spikes, start)

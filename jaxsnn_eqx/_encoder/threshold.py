@@ -1,0 +1,104 @@
+"""Temporal contrast: changes against a threshold that the data set."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike, Shaped
+
+from .._fields import checkpoint_field, dtype_field, surrogate_field
+from .._surrogate import AbstractSurrogate
+from .._types import Constant, NestedNumbers, checked, constant, fixed
+from .change import AbstractChangeEncoder
+
+
+class ThresholdEncoder(AbstractChangeEncoder):
+    """Encodes a signal's unusual changes: threshold-based representation (TBR).
+
+    `DeltaEncoder` with a threshold of `mean_change + factor · std_change`, where the two are
+    the mean and the standard deviation of the changes' sizes `|x_t − x_{t−1}|` in training
+    data. They are found once, by `ThresholdEncoder.fit`, and not from the signal that is
+    encoded: the code is causal, and no part of a signal changes that of another.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import ThresholdEncoder
+    >>> encoder = ThresholdEncoder.fit(jnp.array([0.0, 1.0, 1.0, 4.0, 4.0]), factor=1.0)
+    >>> round(float(encoder.threshold), 4)
+    2.2247
+    >>> encoder(jnp.array([0.0, 2.5, 2.0, -2.0]))
+    Array([ 0.,  1.,  0., -1.], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `mean_change`, `std_change`: statistics of the training data, numbers, or (nested) lists
+        of a sample's shape. Fixed.
+    - `factor`: how many deviations above the mean a change must be. A number or tuple is
+        fixed, a JAX array trainable.
+    - `signed`: whether falls fire spikes of −1 (static); otherwise only rises fire.
+    - `surrogate`, `checkpoint_every`, `dtype`: as in `DeltaEncoder`.
+
+    `decode`, **derivative** (with respect to the signal and `factor`), **NaN** and
+    **infinities:** as `DeltaEncoder`.
+
+    **Raises:** `ValueError` for an argument outside the ranges above, or a threshold that is
+    not positive.
+
+    Source: Petro, Kasabov & Kiss, "Selection and optimization of temporal spike encoding
+    methods for spiking neural networks", IEEE Transactions on Neural Networks and Learning
+    Systems 31 (2020). There the statistics are of the signed changes, whose mean may be
+    negative, and of the signal to be encoded; here they are of the changes' sizes, and given.
+    """
+
+    mean_change: Constant = eqx.field(converter=fixed("mean_change"))
+    std_change: Constant = eqx.field(converter=fixed("std_change"))
+    factor: Constant = eqx.field(default=1.0, converter=constant("factor"))
+    signed: bool = eqx.field(default=True, static=True)
+    surrogate: AbstractSurrogate = surrogate_field()
+    checkpoint_every: int | None = checkpoint_field()
+    dtype: Any = dtype_field()
+
+    def __check_init__(self):
+        if not isinstance(self.factor, jax.Array) and np.min(self.threshold) <= 0:
+            raise ValueError(
+                "`mean_change + factor * std_change`, the threshold, must be positive, got "
+                f"{self.threshold}."
+            )
+
+    @property
+    def threshold(self) -> Constant:
+        """`mean_change + factor · std_change`, in units of the signal."""
+        parts = [np.asarray(c) for c in (self.mean_change, self.std_change)]
+        shape = np.broadcast_shapes(*(np.shape(c) for c in (*parts, self.factor)))
+        if isinstance(self.factor, jax.Array):
+            factor = jnp.broadcast_to(self.factor, shape)
+            mean, std = (jnp.asarray(np.broadcast_to(c, shape), factor.dtype) for c in parts)
+            return mean + factor * std
+        return fixed("threshold")(parts[0] + np.asarray(self.factor) * parts[1])
+
+    @classmethod
+    @checked
+    def fit(
+        cls,
+        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        factor: Any = 1.0,
+        **fields: Any,
+    ) -> "ThresholdEncoder":
+        """An encoder with the statistics of the signal `xs`, each channel's its own.
+
+        **Arguments:**
+
+        - `xs`: training data, `"time *shape"`, at least two samples; concrete, not traced.
+        - `factor`, `fields`: the other arguments of `ThresholdEncoder`.
+        """
+        changes = np.abs(np.diff(np.asarray(xs, float), axis=0))
+        if changes.shape[0] == 0 or not np.isfinite(changes).all():
+            raise ValueError(
+                "`xs` must hold at least two samples, all finite, to find a threshold from; "
+                f"got shape {np.shape(xs)}."
+            )
+        return cls(changes.mean(axis=0), changes.std(axis=0), factor, **fields)
