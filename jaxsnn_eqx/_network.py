@@ -158,7 +158,10 @@ class Network(AbstractLayer):
                 "`length` must be given to `run` if the first layer encodes values, and "
                 f"only then; got length={length} and `{type(self.layers[0]).__name__}` first."
             )
-        length = xs.shape[0] if length is None else positive_int("length")(length)
+        if length is not None:
+            length = positive_int("length")(length)
+        else:  # what maps values has no steps to cut into chunks
+            length = 1 if _maps_values(self) else xs.shape[0]
         return _run(self, state, xs, length, key)
 
     @checked
@@ -182,6 +185,8 @@ class Network(AbstractLayer):
         xs = as_floating(xs)
         if _encodes_values(self):
             state, length = self.init(xs), self.seq_length
+        elif _maps_values(self):
+            state, length = self.init(xs), None
         else:
             state, length = self.init(first_step(xs)), None
         return self.run(state, xs, length=length, key=key)[1]

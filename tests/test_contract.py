@@ -318,6 +318,14 @@ def test_new_values_and_keys_do_not_recompile(case):
         compiled(case.layer, case.input(seed=seed), jr.key(seed))
 
 
+def test_a_layer_may_be_an_argument_of_plain_jit(case):
+    if case.draws and isinstance(case.layer, snn.OverTime):
+        pytest.skip("Equinox's Dropout looks at its probability, a leaf")
+    x, key = case.input(), _key(case)
+    out = jax.jit(lambda layer, x, key: layer(x, key=key))(case.layer, x, key)
+    np.testing.assert_allclose(out, case.layer(x, key=key), rtol=2e-5, atol=2e-6)
+
+
 def test_a_layer_runs_inside_shard_map(case):
     from jax.sharding import PartitionSpec as P
 

@@ -88,7 +88,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
     IJCNN (2003).
     """
 
-    filter: Constant = eqx.field(converter=constant("filter"))
+    filter: tuple | Array = eqx.field(converter=constant("filter"))
     threshold: Constant = eqx.field(converter=constant("threshold"))
     surrogate: AbstractSurrogate = surrogate_field()
     checkpoint_every: int | None = checkpoint_field()
@@ -104,7 +104,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
     @property
     def delay(self) -> int:
         """How many steps late the spikes come: one less than the taps."""
-        return np.size(self.filter) - 1
+        return len(self.filter) - 1
 
     @checked
     def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> BufferState:

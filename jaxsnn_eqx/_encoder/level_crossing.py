@@ -13,7 +13,6 @@ from .._integrate import integrate
 from .._layer import Cell
 from .._surrogate import AbstractSurrogate
 from .._types import (
-    Constant,
     NestedNumbers,
     as_floating,
     as_spikes,
@@ -78,7 +77,7 @@ class LevelCrossingEncoder(AbstractEncoder):
     conversion", IEEE Transactions on Circuits and Systems II 43 (1996).
     """
 
-    levels: Constant = eqx.field(converter=constant("levels"))
+    levels: tuple | Array = eqx.field(converter=constant("levels"))
     surrogate: AbstractSurrogate = surrogate_field()
     checkpoint_every: int | None = checkpoint_field()
     dtype: Any = dtype_field()
@@ -102,7 +101,7 @@ class LevelCrossingEncoder(AbstractEncoder):
     def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> ReferenceState:
         """No sample yet, for a signal of samples like `x`."""
         x = as_floating(x)
-        above = jnp.zeros_like(x, state_dtype(x), (*x.shape, np.size(self.levels)))
+        above = jnp.zeros_like(x, state_dtype(x), (*x.shape, len(self.levels)))
         return ReferenceState(above, jnp.zeros((), bool))
 
     @checked

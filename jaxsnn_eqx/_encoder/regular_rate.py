@@ -17,8 +17,8 @@ class RegularRateEncoder(AbstractEmittingEncoder, AbstractTimed):
     """Encodes values in [0, 1] as the rates of evenly spaced spikes; draws nothing.
 
     With `p = x · max_rate · dt`, step t fires `floor((t + 1) · p) − floor(t · p)` times, 0 or
-    1: after t steps exactly `floor(t · p)` spikes have come. The products are fixed-point
-    integers of 32 bits, so the count does not drift, however long the sequence.
+    1: after t steps exactly `floor(t · p)` spikes have come. p is rounded to 32 binary digits,
+    and the products are exact, so the count does not drift, however long the sequence.
 
     ```python
     >>> import jax.numpy as jnp
@@ -39,7 +39,7 @@ class RegularRateEncoder(AbstractEmittingEncoder, AbstractTimed):
         Through boolean and integer spikes all gradients are zero.
 
     Changing a static argument recompiles. Values outside [0, 1], infinities included, are
-    clipped to it; rates below `2^-32 / dt` are silent. **NaN** gives NaN (False or 0 in boolean
+    clipped to it; rates below `2^-33 / dt` are silent. **NaN** gives NaN (False or 0 in boolean
     and integer dtypes).
 
     **Derivative:** that of the rate, `d z / d x = max_rate · dt` at every step, as
@@ -62,7 +62,7 @@ class RegularRateEncoder(AbstractEmittingEncoder, AbstractTimed):
         """The spikes of step `t` for values `x`; `key` is ignored."""
         p = clip_unit(x.astype(state_dtype(x))) * rate_per_step(self.max_rate, self.dt)
         # t · p modulo 1, in units of 2^-32: the integer wraps where the floor rises
-        increment = (p * 2.0**32).astype(jnp.uint32)
+        increment = jnp.round(p * 2.0**32).astype(jnp.uint32)
         after = (t.astype(jnp.uint32) + 1) * increment
         spikes = ((after < increment) | (p >= 1)).astype(p.dtype)
         return as_spikes(straight_through(spikes, p), self.dtype or x.dtype)

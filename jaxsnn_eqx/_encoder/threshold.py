@@ -36,7 +36,7 @@ class ThresholdEncoder(AbstractChangeEncoder):
     **Arguments:**
 
     - `mean_change`, `std_change`: statistics of the training data, numbers, or (nested) lists
-        of a sample's shape. Fixed.
+        of a sample's shape (static).
     - `factor`: how many deviations above the mean a change must be. A number or tuple is
         fixed, a JAX array trainable.
     - `signed`: whether falls fire spikes of −1 (static); otherwise only rises fire.
@@ -54,8 +54,8 @@ class ThresholdEncoder(AbstractChangeEncoder):
     negative, and of the signal to be encoded; here they are of the changes' sizes, and given.
     """
 
-    mean_change: Constant = eqx.field(converter=fixed("mean_change"))
-    std_change: Constant = eqx.field(converter=fixed("std_change"))
+    mean_change: float | tuple = eqx.field(static=True, converter=fixed("mean_change"))
+    std_change: float | tuple = eqx.field(static=True, converter=fixed("std_change"))
     factor: Constant = eqx.field(default=1.0, converter=constant("factor"))
     signed: bool = eqx.field(default=True, static=True)
     surrogate: AbstractSurrogate = surrogate_field()

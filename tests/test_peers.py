@@ -1,0 +1,92 @@
+"""The same input gives the same spikes as released peers, where those are right.
+
+What they gave is in `peers/recorded.npz`, which `peers/record.py` makes.
+"""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import jaxsnn_eqx as snn
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return np.load(Path(__file__).parent / "peers" / "recorded.npz")
+
+
+def assert_but_for_ties(ours, theirs, allowed):
+    """The same, but for a value or so that lies between two steps."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert ours.shape == theirs.shape
+    assert theirs.any()
+    differs = (ours != theirs).reshape(len(ours), -1).any(axis=0)
+    assert differs.sum() <= allowed
+
+
+def test_norse_constant_current_lif_encode(recorded):
+    ours = snn.ConstantCurrentLIFEncoder(40)(recorded["currents"])
+    assert_but_for_ties(ours, recorded["norse.constant_current_lif_encode"], 1)
+
+
+def test_norse_spike_latency_lif_encode(recorded):
+    ours = snn.LIFLatencyEncoder(40)(recorded["currents"])
+    assert_but_for_ties(ours, recorded["norse.spike_latency_lif_encode"], 1)
+
+
+def test_norse_population_encode_of_values_up_to_one(recorded):
+    # norse scales by the batch's maximum, here 1, so that neighbours change the code
+    fields = snn.GaussianReceptiveFields(np.linspace(0, 1, 7), 1.0)
+    theirs = recorded["norse.population_encode"]
+    np.testing.assert_allclose(fields(recorded["unit"]), theirs, rtol=1e-5)
+
+
+def test_norse_poisson_encode_has_the_same_rates(recorded):
+    x = jnp.linspace(0, 1, 11)
+    spikes = snn.PoissonEncoder(100_000, 400.0, dtype=jnp.uint8)(x, key=jr.key(0))
+    rates = np.asarray(spikes, float).mean(axis=0) / 1e-3
+    # two estimates of 100,000 draws each: five standard deviations of their difference
+    p = np.linspace(0, 0.4, 11)
+    bound = 5 * np.sqrt(2 * p * (1 - p) / 100_000) / 1e-3
+    assert (np.abs(rates - recorded["norse.poisson_encode.rate"]) <= bound).all()
+
+
+def test_snntorch_latency_linear(recorded):
+    ours = snn.LatencyEncoder(21, 2e-2, threshold=0.01)(recorded["unit"])
+    assert_but_for_ties(ours, recorded["snntorch.latency.linear"], 1)
+
+
+def test_snntorch_latency_logarithmic(recorded):
+    # their last step is our t_late, half a step late: they round before they cut off
+    encoder = snn.LatencyEncoder(21, 2.05e-2, tau=6e-3, threshold=0.2)
+    assert_but_for_ties(encoder(recorded["unit"]), recorded["snntorch.latency.log"], 1)
+
+
+def test_snntorch_delta_with_the_first_sample_repeated(recorded):
+    # by default snntorch compares the first sample with 0, and fires there
+    ours = snn.DeltaEncoder(0.5)(recorded["signal"])
+    np.testing.assert_array_equal(ours, recorded["snntorch.delta"])
+
+
+def test_spikingjelly_weighted_phase_encoder(recorded):
+    ours = snn.PhaseEncoder(8, 8)(recorded["unit"])
+    np.testing.assert_array_equal(ours, recorded["spikingjelly.phase"])
+
+
+def test_spikingjelly_latency_encoder(recorded):
+    ours = snn.LatencyEncoder(21, 2e-2)(recorded["unit"])
+    assert_but_for_ties(ours, recorded["spikingjelly.latency"], 1)
+
+
+def test_braintools_rank_order_encoder(recorded):
+    spikes = snn.RankOrderEncoder(300)(recorded["unit"])
+    ours = np.argmax(spikes, axis=0)
+    np.testing.assert_array_equal(ours, recorded["braintools.rank_order"])
+
+
+def test_braintools_delta_encoder_has_the_sizes(recorded):
+    ours = snn.DeltaEncoder(0.5)(recorded["signal"])
+    np.testing.assert_array_equal(jnp.abs(ours), recorded["braintools.delta"])
