@@ -16,6 +16,7 @@ from ._encoder.bens_spiker import BensSpikerEncoder as BensSpikerEncoder
 from ._encoder.burst import BurstEncoder as BurstEncoder
 from ._encoder.delta import DeltaEncoder as DeltaEncoder
 from ._encoder.direct import DirectEncoder as DirectEncoder
+from ._encoder.first_spike import TimeToFirstSpikeEncoder as TimeToFirstSpikeEncoder
 from ._encoder.latency import LatencyEncoder as LatencyEncoder
 from ._encoder.learnable import LearnableLIFEncoder as LearnableLIFEncoder
 from ._encoder.level_crossing import LevelCrossingEncoder as LevelCrossingEncoder

@@ -101,6 +101,7 @@ CASES = {
     "latency_log": Case(
         snn.LatencyEncoder(LENGTH, 1e-2, tau=8e-3, threshold=0.2), low=0.1, high=1.0
     ),
+    "first_spike": Case(snn.TimeToFirstSpikeEncoder(LENGTH, 6e-3), high=1.0),
     "poisson": Case(snn.PoissonEncoder(LENGTH, 500.0), high=1.0, draws=True),
     "poisson_signed": Case(
         snn.PoissonEncoder(LENGTH, 1e3, signed=True),

@@ -95,6 +95,17 @@ def test_the_latency_threshold_is_trainable():
     np.testing.assert_allclose(grad, 10 / (0.6 - 0.2), rtol=1e-5)  # of 10 ln(x / (x − c))
 
 
+def test_time_to_first_spike_against_a_loop():
+    steps = step_of(snn.TimeToFirstSpikeEncoder(40, 1.2e-2)(UNIT))
+    for x, step in zip(UNIT.astype(float), steps, strict=True):
+        time = 12 * np.log(1 / x) if x > 0 else np.inf
+        if abs(time % 1 - 0.5) > 1e-4 or time == np.inf:
+            assert step == (round(time) if time < 39.5 else -1)
+    assert (steps == -1).any()
+    slope = jnp.arange(40.0) @ jax.jacrev(snn.TimeToFirstSpikeEncoder(40, 1.2e-2))(0.7)
+    np.testing.assert_allclose(slope, -12 / 0.7, rtol=1e-5)
+
+
 def test_lif_latency_is_the_first_spike_and_norse_lacks_its_derivative():
     x = jr.uniform(jr.key(0), (200,), maxval=6.0)
     all_spikes = np.asarray(snn.ConstantCurrentLIFEncoder(40)(x))
