@@ -3,7 +3,7 @@
     pip install "jaxsnn_eqx[examples]"
     python examples/compare_encoders.py                # all encoders, three seeds each
     python examples/compare_encoders.py --only Phase   # those with "Phase" in their names
-    python examples/compare_encoders.py --short        # one epoch, one seed, to see that it runs
+    python examples/compare_encoders.py --short        # one epoch and one seed, a quick check
 
 Trains the same network of 64-256-10 neurons on scikit-learn's handwritten digits behind each
 encoder of values. Nothing but the encoder differs: same steps, epochs, batches and seeds, no
