@@ -1,0 +1,240 @@
+"""Draws what every encoder of the package makes of the same input: one picture, gallery.png.
+
+    pip install "jaxsnn_eqx[plot]"
+    python examples/gallery.py
+    python examples/gallery.py --out elsewhere.png
+
+Above, the encoders of values: all see the same 24 values, at the left, and each row of marks
+is the spikes of the value in that row. Below, the encoders of signals: all see the same
+signal, with what their `decode` makes of the spikes over it. An encoder of the package that is
+missing here is an error.
+"""
+
+import argparse
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+import matplotlib
+import numpy as np
+from jaxtyping import Array, Float
+
+import jaxsnn_eqx as snn
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+from matplotlib.lines import Line2D
+
+from jaxsnn_eqx import plotting
+
+VALUES = jnp.linspace(0.0, 1.0, 24)
+FIELDS = 4  # neurons that share a value; as many rows as there are values, in all
+STEPS = 50  # of 1 ms, for the values
+LENGTH = 200  # of 1 ms, for the signal
+CURRENT = 4.0  # for the LIF encoders, which no current up to 0.6 makes fire
+VALUE_COLUMNS, SIGNAL_COLUMNS = 4, 3
+DECODED = "tab:orange"
+MARK: Any = {"linestyle": "", "marker": "|", "markersize": 9, "markeredgewidth": 1.2}
+
+
+class Panel(NamedTuple):
+    """An encoder, its code in a few words, and how it is used."""
+
+    encoder: Any
+    code: str
+    gain: float = 1.0  # of its input
+    every: int = 1  # this many neighbouring values are drawn as their mean
+    decode: Callable[[Array], Array] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        layers = self.encoder if isinstance(self.encoder, snn.Network) else [self.encoder]
+        return [type(layer).__name__ for layer in layers]
+
+
+def make_signal() -> Float[Array, " time"]:
+    """In [0, 1]: a slow drift, oscillations that grow faster, and a jump."""
+    t = jnp.arange(LENGTH) / LENGTH
+    chirp = 0.13 * jnp.sin(2 * jnp.pi * (1.0 * t + 4.5 * t**2))
+    return 0.2 + 0.25 * t + chirp + jnp.where(t < 0.7, 0.0, 0.3)
+
+
+def of_values() -> list[Panel]:
+    learnable = snn.LearnableLIFEncoder(VALUES.shape, STEPS)
+    # as training might leave it: a gain for each neuron
+    gains = jnp.exp(0.5 * jr.normal(jr.key(1), VALUES.shape))
+    learnable = eqx.tree_at(lambda encoder: encoder.gain, learnable, gains)
+    latency = snn.LatencyEncoder(STEPS, t_late=4.5e-2)
+    # with a threshold: else even a neuron far from the value fires, at the end of the window
+    responses = snn.LatencyEncoder(STEPS, t_late=4.5e-2, threshold=0.1)
+    population = snn.Network([snn.GaussianReceptiveFields.evenly(FIELDS), responses])
+    return [
+        Panel(snn.RegularRateEncoder(STEPS, max_rate=400.0), "rate: evenly spaced"),
+        Panel(snn.PoissonEncoder(STEPS, max_rate=400.0), "rate: random"),
+        Panel(snn.ConstantCurrentLIFEncoder(STEPS), "rate of a LIF neuron", CURRENT),
+        Panel(learnable, "the same, each neuron trained", CURRENT),
+        Panel(latency, "one spike, the larger the earlier"),
+        Panel(snn.LIFLatencyEncoder(STEPS), "a LIF neuron's first spike", CURRENT),
+        Panel(
+            snn.SpatioTemporalEncoder(STEPS, t_late=4.5e-2), "one spike, the larger the later"
+        ),
+        Panel(snn.RankOrderEncoder(STEPS), "the order alone, one a step"),
+        Panel(snn.PhaseEncoder(STEPS, bits=8), "binary digits, repeated"),
+        Panel(snn.BurstEncoder(STEPS), "one burst, longer and faster"),
+        Panel(snn.DirectEncoder(STEPS), "the value itself, each step"),
+        Panel(population, "4 neurons a value, then latency", every=FIELDS),
+    ]
+
+
+def of_signals(signal: Float[Array, " time"]) -> list[Panel]:
+    delta = snn.DeltaEncoder(threshold=0.02)
+    threshold = snn.ThresholdEncoder.fit(signal, factor=0.5)
+    step_forward = snn.StepForwardEncoder(threshold=0.05)
+    window = snn.MovingWindowEncoder(threshold=0.08, window=8)
+    sigma_delta = snn.SigmaDeltaEncoder(threshold=0.05)
+    width = snn.PulseWidthEncoder(period=1e-2)
+    levels = snn.LevelCrossingEncoder(levels=tuple(np.arange(1, 8) / 8))
+    taps = np.hanning(17)[1:-1]
+    # of the filter's sum, nine tenths: lower, and what is decoded lies above a high signal;
+    # higher, and a signal below the highest tap is silent
+    spiker = snn.BensSpikerEncoder(filter=1.3 * taps / taps.sum(), threshold=0.9 * 1.3)
+    start = signal[0]
+    return [
+        Panel(snn.LIFCurrentEncoder(), "the signal drives a LIF neuron", CURRENT),
+        Panel(delta, "fast changes", decode=lambda z: delta.decode(z, start)),
+        Panel(
+            threshold,
+            "unusually fast changes",
+            decode=lambda z: threshold.decode(z, start),
+        ),
+        Panel(
+            step_forward,
+            "steps of a baseline that follows",
+            decode=lambda z: step_forward.decode(z, start),
+        ),
+        Panel(sigma_delta, "changes and residuals, graded", decode=sigma_delta.decode),
+        Panel(
+            window,
+            "departures from the recent mean",
+            decode=lambda z: window.decode(z, start),
+        ),
+        Panel(
+            levels,
+            "crossings of 7 levels: up; in the rows above, down",
+            decode=lambda z: levels.decode(z, start),
+        ),
+        Panel(width, "when a sawtooth passes it", decode=width.decode),
+        Panel(spiker, "spikes that a filter turns back, 14 steps late", decode=spiker.decode),
+    ]
+
+
+def check_complete(panels: Sequence[Panel]) -> None:
+    """Refuses a gallery that lacks an encoder of the package."""
+    drawn = {name for panel in panels for name in panel.names}
+    wanted = {
+        name
+        for name, value in vars(snn).items()
+        if inspect.isclass(value)
+        and issubclass(value, snn.AbstractEncoder | snn.AbstractValueMap)
+        and not inspect.isabstract(value)
+    }
+    if missing := sorted(wanted - drawn):
+        raise ValueError(f"the gallery draws no {', '.join(missing)}: add a panel for each.")
+
+
+def draw_values(figure: SubFigure, panels: Sequence[Panel]) -> None:
+    """Rows of panels, each row with the values at its left."""
+    figure.suptitle("Values to spikes", x=0.005, ha="left", fontweight="bold")
+    rows = -(-len(panels) // VALUE_COLUMNS)
+    widths = (0.4, *(1,) * VALUE_COLUMNS)
+    grid = figure.add_gridspec(rows, VALUE_COLUMNS + 1, width_ratios=widths)
+    for i, panel in enumerate(panels):
+        row, column = divmod(i, VALUE_COLUMNS)
+        if column == 0:
+            values = figure.add_subplot(grid[row, 0])
+            values.stairs(VALUES, orientation="horizontal", fill=True, color=plotting.INPUT)
+            values.set(ylim=(-0.1, VALUES.size + 0.1), xticks=[0, 1], xlabel="value")
+            label(values, "24 values", "the input", last=row == rows - 1)
+        ax = figure.add_subplot(grid[row, column + 1])
+        x = panel.gain * VALUES.reshape(-1, panel.every).mean(axis=1)
+        plotting.raster(panel.encoder(x, key=jr.key(0)), ax=ax)
+        for edge in range(panel.every, VALUES.size, panel.every) if panel.every > 1 else ():
+            ax.axhline(edge - 0.5, color="lightgray", linewidth=0.6, zorder=0)
+        label(ax, panel.names[0], panel.code, last=row == rows - 1)
+
+
+def draw_signals(
+    figure: SubFigure, panels: Sequence[Panel], signal: Float[Array, " time"]
+) -> None:
+    """Panels of the signal and what is decoded, above the spikes."""
+    figure.suptitle("Signals to spikes", x=0.005, ha="left", fontweight="bold")
+    rows = -(-len(panels) // SIGNAL_COLUMNS)
+    grid = figure.add_gridspec(2 * rows, SIGNAL_COLUMNS, height_ratios=(1.5, 1) * rows)
+    for i, panel in enumerate(panels):
+        row, column = divmod(i, SIGNAL_COLUMNS)
+        of_signal = figure.add_subplot(grid[2 * row, column])
+        of_spikes = figure.add_subplot(grid[2 * row + 1, column])
+        plotting.encoding(panel.encoder, panel.gain * signal, axes=(of_signal, of_spikes))
+        if panel.decode is not None:
+            decoded = np.array(panel.decode(panel.encoder(signal)))
+            # the last spikes of a code that is late have not come
+            decoded[LENGTH - getattr(panel.encoder, "delay", 0) :] = np.nan
+            of_signal.plot(np.arange(LENGTH), decoded, color=DECODED, linewidth=1)
+        of_signal.set(ylim=(0, panel.gain), xticks=[])
+        label(of_signal, panel.names[0], panel.code, last=False)
+        label(of_spikes, "", "", last=row == rows - 1)
+    figure.legend(
+        handles=[
+            Line2D([], [], color=plotting.INPUT, label="signal"),
+            Line2D([], [], color=DECODED, label="decode(spikes)"),
+            Line2D([], [], color=plotting.SPIKE, **MARK, label="spike (height: its size)"),
+            Line2D([], [], color=plotting.NEGATIVE, **MARK, label="spike of −1"),
+        ],
+        loc="upper right",
+        ncols=4,
+        fontsize=8,
+        frameon=False,
+    )
+
+
+def label(ax: Axes, name: str, code: str, *, last: bool) -> None:
+    """Two lines of title; the time below, in the last row of panels."""
+    ax.set(ylabel="", yticks=[])
+    if name:
+        ax.set_title(name, loc="left", fontsize=8.5, fontweight="bold", pad=15)
+        place: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        ax.annotate(code, (0, 1), (0, 4), fontsize=8, **place)
+    ax.tick_params(labelsize=7.5, length=2, labelbottom=last)
+    ax.set_xlabel(ax.get_xlabel() if last else "", fontsize=8)
+
+
+def draw(path: str) -> None:
+    signal = make_signal()
+    value_panels, signal_panels = of_values(), of_signals(signal)
+    check_complete(value_panels + signal_panels)
+    figure = plt.figure(figsize=(10, 12), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.035)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue]
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1, 1.2))
+    above, below = parts
+    draw_values(above, value_panels)
+    draw_signals(below, signal_panels, signal)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Draws every encoder on the same input.")
+    parser.add_argument("--out", default="gallery.png", help="the picture")
+    parser.add_argument("--short", action="store_true", help="the same: it is quick as it is")
+    args = parser.parse_args()
+    draw(args.out)
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    main()
