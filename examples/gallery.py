@@ -79,6 +79,7 @@ def of_values() -> list[Panel]:
         Panel(snn.ConstantCurrentLIFEncoder(STEPS), "rate of a LIF neuron", CURRENT),
         Panel(learnable, "the same, each neuron trained", CURRENT),
         Panel(latency, "one spike, the larger the earlier"),
+        Panel(snn.TimeToFirstSpikeEncoder(STEPS, tau=1.5e-2), "one spike, at equal ratios"),
         Panel(snn.LIFLatencyEncoder(STEPS), "a LIF neuron's first spike", CURRENT),
         Panel(
             snn.SpatioTemporalEncoder(STEPS, t_late=4.5e-2), "one spike, the larger the later"

@@ -64,7 +64,8 @@ class BensSpikerEncoder(AbstractSignalEncoder):
         step. A tuple is fixed, a JAX array trainable.
     - `threshold`: by how much a spike must lessen the error, in units of the signal, summed
         over the taps. A number or tuple is fixed, a JAX array (scalar, or of a sample's shape)
-        trainable. At 0, a spike that changes nothing comes too.
+        trainable. At 0, a spike that changes nothing comes too; at 0.8 to 0.9 of the taps' sum
+        what is decoded has the signal's mean, but a signal below the highest tap is silent.
     - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the error.
     - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
         `integrate`, which also gives the default.

@@ -46,7 +46,8 @@ class LIFLatencyEncoder(AbstractHeldEncoder, AbstractMembrane):
         out <- w · z
         w <- w · (1 − z)
 
-    A value at or below `v_th − v_leak` never fires; above it, the larger the earlier.
+    A value at or below `v_th − v_leak` never fires; above it, the larger the earlier. Values
+    of several thresholds share the first few steps: scale them, or take a shorter `dt`.
 
     ```python
     >>> import jax.numpy as jnp

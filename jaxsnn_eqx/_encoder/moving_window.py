@@ -73,7 +73,8 @@ class MovingWindowEncoder(AbstractSignalEncoder):
     Changing a static argument recompiles.
 
     `decode(spikes, start)` runs the code backward: each sample is the mean of the last decoded
-    ones, plus a threshold for its spike.
+    ones, plus a threshold for its spike. What a departure has beyond its threshold is lost for
+    good, so that jumps and fast swings come out smaller.
 
     **Derivative:** the surrogate's, with respect to the signal (that of the mean included) and
     the threshold, in forward and reverse mode. **NaN** gives NaN from that step on (0 in

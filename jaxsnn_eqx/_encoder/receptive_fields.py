@@ -34,10 +34,14 @@ class GaussianReceptiveFields(AbstractValueMap):
     >>> fields(jnp.array([0.5, 1.0])).round(3)
     Array([[0.135, 1.   , 0.135],
            [0.   , 0.135, 1.   ]], dtype=float32)
-    >>> Network([fields, LatencyEncoder(seq_length=20, t_late=1e-2)])(jnp.ones(2)).shape
+    >>> latency = LatencyEncoder(seq_length=20, t_late=1e-2, threshold=0.1)
+    >>> Network([fields, latency])(jnp.ones(2)).shape
     (20, 2, 3)
 
     ```
+
+    A code of spike times wants a threshold, as above: else the neurons that prefer other values
+    all fire, at the end of the window.
 
     **Arguments:**
 
