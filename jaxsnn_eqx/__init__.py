@@ -40,10 +40,13 @@ from ._layer import AbstractMembrane as AbstractMembrane
 from ._layer import AbstractSequenceLayer as AbstractSequenceLayer
 from ._layer import AbstractTimed as AbstractTimed
 from ._network import Network as Network
+from ._neuron.alif import ALIF as ALIF
 from ._neuron.base import AbstractNeuron as AbstractNeuron
 from ._neuron.base import SynapticState as SynapticState
 from ._neuron.li import LI as LI
 from ._neuron.lif import LIF as LIF
+from ._neuron.parametric import ParametricLIF as ParametricLIF
+from ._neuron.recurrent import Recurrent as Recurrent
 from ._over_time import OverTime as OverTime
 from ._parameters import LIFParameters as LIFParameters
 from ._surrogate import AbstractSurrogate as AbstractSurrogate

@@ -114,7 +114,13 @@ class AbstractTimed(eqx.Module):
 
 
 class AbstractMembrane(AbstractTimed):
-    """Has a membrane potential, which `trace` records."""
+    """A layer with a membrane potential, which `trace` records."""
+
+    checkpoint_every: AbstractVar[int | None]
+
+    @abstractmethod
+    def init(self, x: Any) -> PyTree:
+        """The state before the first step, from one step's input."""
 
     @abstractmethod
     def voltage(self, state: PyTree) -> Array:

@@ -18,17 +18,24 @@ def integrate_membrane(
     return voltage + dt / tau_mem * ((v_leak - voltage) + current)
 
 
-def decay_synapse(current: Array, tau_syn: Constant, dt: float) -> Array:
-    """One explicit Euler step of `i' = -i / tau_syn`."""
-    return current + -dt / tau_syn * current
+def decay(x: Array, tau: Constant, dt: float) -> Array:
+    """One explicit Euler step of `x' = -x / tau`: of a synaptic current, or an adaptation."""
+    return x + -dt / tau * x
 
 
 def fire_and_reset(
-    voltage: Array, v_th: Constant, v_reset: Constant, surrogate: AbstractSurrogate
+    voltage: Array,
+    v_th: Constant,
+    v_reset: Constant,
+    surrogate: AbstractSurrogate,
+    *,
+    soft: bool = False,
 ) -> tuple[Array, Array]:
     """A spike if and only if `v > v_th`; then `v` is `v_reset` (to a rounding, unless 0).
 
+    With `soft`, `v` is lowered by `v_th - v_reset` instead, and keeps what exceeded `v_th`.
     The derivative goes through the spike (the surrogate's) and through the reset.
     """
     spikes = surrogate(voltage - v_th)
-    return voltage - spikes * (voltage - v_reset), spikes
+    drop = v_th - v_reset if soft else voltage - v_reset
+    return voltage - spikes * drop, spikes

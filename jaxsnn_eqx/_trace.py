@@ -4,7 +4,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ._encoder.base import AbstractHeldEncoder
 from ._integrate import integrate
-from ._layer import AbstractLayer, AbstractMembrane, AbstractSequenceLayer, Cell, VoltageCell
+from ._layer import AbstractLayer, AbstractMembrane, Cell, VoltageCell
 from ._types import NestedNumbers, as_floating, checked, first_step
 
 
@@ -47,7 +47,6 @@ def trace(
         cell, state = Cell(layer, x, key), layer.init(x)
         xs, length = None, layer.seq_length
     else:
-        assert isinstance(layer, AbstractSequenceLayer)
         cell, state = Cell(layer, None, key), layer.init(first_step(x))
         xs, length = x, None
     _, (voltages, out) = integrate(

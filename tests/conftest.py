@@ -142,6 +142,22 @@ CASES = {
     "bens_spiker": Case(snn.BensSpikerEncoder((0.5, 1.0, 0.5), 0.2), high=2.0),
     "lif": Case(snn.LIF()),
     "lif_fast": Case(snn.LIF(_FAST, checkpoint_every=5)),
+    "lif_soft": Case(snn.LIF(_FAST, soft_reset=True)),
+    "lif_refractory": Case(snn.LIF(_FAST, refractory=2e-3)),
+    "alif": Case(snn.ALIF(_FAST, 2e-2, 0.5)),
+    "alif_trained": Case(snn.ALIF(_FAST, 2e-2, jnp.array(0.5))),
+    "parametric_lif": Case(snn.ParametricLIF((), _FAST), elementwise=False),
+    "parametric_lif_each": Case(snn.ParametricLIF(VALUES, _FAST), elementwise=False),
+    "recurrent": Case(
+        snn.Recurrent(snn.LIF(_FAST, refractory=1e-3), _linear(5, 5, True, 4)),
+        elementwise=False,
+    ),
+    "recurrent_alif": Case(
+        snn.Recurrent(
+            snn.ALIF(_FAST, beta=jnp.array(0.3), checkpoint_every=4), _linear(5, 5, False, 4)
+        ),
+        elementwise=False,
+    ),
     "li": Case(snn.LI(), low=-2.0),
     "max_over_time": Case(snn.MaxOverTime(), low=-2.0),
     "mean_over_time": Case(snn.MeanOverTime(), elementwise=False),

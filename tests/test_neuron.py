@@ -1,5 +1,6 @@
 """LIF and LI against a NumPy float64 loop written from the documented order of update."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,3 +133,173 @@ def test_gradients_against_backpropagation_by_hand(x64):
 def test_bad_arguments_are_refused(layer, kwargs, message):
     with pytest.raises(ValueError, match=message):
         layer(**kwargs)
+
+
+# -- options of LIF, and the other neurons
+
+
+def _any_loop(xs, p, dt, *, soft=False, refractory=0, beta=0.0, tau_adapt=1.0, weight=None):
+    """All of the documented equations in one loop, neuron by neuron."""
+    size = xs.shape[1]
+    v, i, a, z = (np.zeros(size) for _ in range(4))
+    left = np.zeros(size, int)
+    tau_mem, tau_syn, v_th = (
+        np.broadcast_to(c, size) for c in (p["tau_mem"], p["tau_syn"], p["v_th"])
+    )
+    spikes = []
+    for x in xs:
+        x = x if weight is None else x + weight @ z
+        z, v_before = np.zeros(size), v.copy()
+        for n in range(size):
+            if left[n] > 0:
+                left[n] -= 1
+                continue
+            v[n] = v_before[n] + dt / tau_mem[n] * (p["v_leak"] - v_before[n] + i[n])
+            if v[n] > v_th[n] + beta * a[n]:
+                z[n] = 1
+                v[n] = v[n] - (v_th[n] - p["v_reset"]) if soft else p["v_reset"]
+                left[n] = refractory
+        i = i - dt / tau_syn * i + x
+        a = a - dt / tau_adapt * a + z
+        spikes.append(z)
+    return np.stack(spikes)
+
+
+_CONSTANTS = {name: getattr(PARAMS, name) for name in PARAMS.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    ("layer", "options"),
+    [
+        (snn.LIF(PARAMS, soft_reset=True), {"soft": True}),
+        (snn.LIF(PARAMS, refractory=3e-3), {"refractory": 3}),
+        (
+            snn.LIF(PARAMS, soft_reset=True, refractory=2e-3),
+            {"soft": True, "refractory": 2},
+        ),
+        (snn.ALIF(PARAMS, 3e-2, 0.25), {"beta": 0.25, "tau_adapt": 3e-2}),
+    ],
+    ids=["soft", "refractory", "both", "alif"],
+)
+def test_neurons_against_a_numpy_loop(layer, options, x64):
+    xs = _currents() + 0.6
+    expected = _any_loop(xs, _CONSTANTS, 1e-3, **options)
+    assert expected.sum() > 50
+    assert (expected != _any_loop(xs, _CONSTANTS, 1e-3)).any()
+    np.testing.assert_array_equal(layer(jnp.asarray(xs)), expected)
+
+
+def test_parametric_lif_against_a_numpy_loop(x64):
+    rng = np.random.default_rng(5)
+    own = {
+        "tau_mem": rng.uniform(3e-3, 2e-2, 20),
+        "tau_syn": rng.uniform(3e-3, 2e-2, 20),
+        "v_th": rng.uniform(0.2, 1.0, 20),
+    }
+    layer = snn.ParametricLIF(20, PARAMS, **own)
+    for name, value in own.items():
+        np.testing.assert_allclose(getattr(layer, name), value, rtol=1e-12)
+    xs = _currents()
+    expected = _any_loop(xs, _CONSTANTS | own, 1e-3)
+    np.testing.assert_array_equal(layer(jnp.asarray(xs)), expected)
+
+
+def test_parametric_lif_starts_as_lif():
+    xs = jnp.asarray(_currents(3, (100, 200)), jnp.float32)
+    for shape in ((), (200,)):
+        spikes = snn.ParametricLIF(shape, PARAMS)(xs)
+        assert np.mean(np.asarray(spikes != snn.LIF(PARAMS)(xs))) < 1e-3
+
+
+def test_recurrent_against_a_numpy_loop(x64):
+    linear = eqx.nn.Linear(20, 20, use_bias=False, key=jax.random.key(0))
+    weight = np.random.default_rng(2).normal(0, 0.4, (20, 20))
+    linear = eqx.tree_at(lambda m: m.weight, linear, jnp.asarray(weight))
+    xs = _currents()
+    expected = _any_loop(xs, _CONSTANTS, 1e-3, weight=weight)
+    assert (expected != _any_loop(xs, _CONSTANTS, 1e-3)).mean() > 0.02
+    np.testing.assert_array_equal(snn.Recurrent(snn.LIF(PARAMS), linear)(xs), expected)
+
+
+class _InTheLoop(eqx.Module):
+    """A recurrent layer with its derivative left in the loop."""
+
+    recurrent: snn.Recurrent
+
+    def step(self, state, x):
+        return self.recurrent.step(state, x)
+
+
+@pytest.mark.parametrize("every", [None, 7])
+def test_the_recurrent_gradient_outside_of_the_loop_is_the_one_inside(every, x64):
+    linear = eqx.nn.Linear(8, 8, key=jax.random.key(0), dtype=jnp.float64)
+    layer = snn.Recurrent(snn.LIF(PARAMS, checkpoint_every=every), linear)
+    xs = jnp.asarray(_currents(4, (30, 8)))
+    weights = jnp.asarray(_currents(5, (30, 8)))
+
+    def outside(layer, xs):
+        state, out = layer.run(layer.init(xs[0]), xs)
+        return jnp.vdot(weights, out) + state.layer.voltage.sum()
+
+    def inside(layer, xs):
+        state, out = snn.integrate(_InTheLoop(layer), layer.init(xs[0]), xs)
+        return jnp.vdot(weights, out) + state.layer.voltage.sum()
+
+    for transform in (eqx.filter_jit, lambda f: f):
+        a, b = (transform(eqx.filter_grad(f))(layer, xs) for f in (outside, inside))
+        for left, right in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-10, atol=1e-12)
+    (dx_a, dx_b) = (jax.grad(f, argnums=1)(layer, xs) for f in (outside, inside))
+    np.testing.assert_allclose(dx_a, dx_b, rtol=1e-10, atol=1e-12)
+
+
+def test_lateral_spikes_arrive_one_step_later():
+    linear = eqx.nn.Linear(2, 2, use_bias=False, key=jax.random.key(0))
+    weight = jnp.array([[0.0, 0.0], [20.0, 0.0]])  # the first neuron drives the second
+    linear = eqx.tree_at(lambda m: m.weight, linear, weight)
+    xs = jnp.zeros((5, 2)).at[0, 0].set(8.0)
+    spikes = snn.Recurrent(snn.LIF(), linear)(xs)
+    # input at 0, first fires at 1, its spike is input at 2, second fires at 3
+    np.testing.assert_array_equal(spikes[:, 1], [0, 0, 0, 1, 1])
+    assert spikes[1, 0] == 1
+
+
+def test_options_that_are_off_leave_the_state_as_it_was():
+    assert len(jax.tree.leaves(snn.LIF().init(jnp.ones(3)))) == 2
+    assert len(jax.tree.leaves(snn.LIF(refractory=2e-3).init(jnp.ones(3)))) == 3
+
+
+def test_li_is_a_linear_filter(x64):
+    # the documented update as a transfer function, by SciPy
+    xs = _currents()
+    a, b = 1e-3 / PARAMS.tau_mem, 1e-3 / PARAMS.tau_syn
+    from scipy.signal import lfilter
+
+    current = lfilter([1.0], [1.0, -(1 - b)], xs, axis=0)
+    expected = lfilter([a], [1.0, -(1 - a)], current + PARAMS.v_leak, axis=0)
+    np.testing.assert_allclose(snn.LI(PARAMS)(jnp.asarray(xs)), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: snn.LIF(refractory=-1e-3), "`refractory` must be at least 0, in seconds"),
+        (lambda: snn.ALIF(tau_adapt=1e-4), "`dt` must be at most `tau_adapt`=0.0001 s"),
+        (lambda: snn.ALIF(beta="x"), "`beta` must be a Python number"),
+        (
+            lambda: snn.ParametricLIF(2, tau_mem=[1e-2, 1e-3]),
+            "`tau_mem` must be finite and above `dt`=0.001",
+        ),
+        (lambda: snn.ParametricLIF(2, v_th=-1.0), "`v_th` must be finite and above `v_reset`"),
+        (lambda: snn.ParametricLIF(2, v_th=[1.0] * 3), "`v_th` must broadcast to `shape`=2"),
+        (
+            lambda: snn.ParametricLIF(2)(jnp.ones((4, 3))),
+            r"`tau_mem`, of shape \(2,\), must broadcast .* shape \(3,\)",
+        ),
+        (lambda: snn.Recurrent(snn.MaxOverTime(), None), "`layer` must be a layer of neurons"),
+        (lambda: snn.Recurrent(snn.LIF(), None), "`linear` must be callable, got None"),
+    ],
+)
+def test_bad_neurons_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

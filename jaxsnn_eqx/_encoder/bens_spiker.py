@@ -74,14 +74,14 @@ class BensSpikerEncoder(AbstractSignalEncoder):
 
     Changing a static argument recompiles.
 
-    `decode(spikes)` filters the spikes, and gives the signal in its own time; for its last M −
-    1 samples not all spikes have come.
+    `decode(spikes)` filters the spikes, and gives the signal in its own time. For the last M −
+    1 samples not all spikes have come, and the first M − 1 have none before them: it rises from
+    0.
 
     **Derivative:** the surrogate's, through the errors and what the spike leaves, with respect
     to the signal, the taps and the threshold, in forward and reverse mode. **NaN** gives NaN
     from the step on that it comes to be decided (False or 0 in boolean and integer dtypes), and
-    so do
-    **infinities**.
+    so do **infinities**.
 
     **Raises:** `ValueError` for an argument outside the ranges above.
 

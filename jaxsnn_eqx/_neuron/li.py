@@ -3,7 +3,7 @@
 from jaxtyping import Array, ArrayLike, PRNGKeyArray, Shaped
 
 from .._fields import checkpoint_field, dt_field, params_field
-from .._membrane import decay_synapse, integrate_membrane
+from .._membrane import decay, integrate_membrane
 from .._parameters import LIFParameters
 from .._types import NestedNumbers, as_floating, checked
 from .base import AbstractSynapticNeuron, SynapticState
@@ -53,6 +53,11 @@ class LI(AbstractSynapticNeuron):
     checkpoint_every: int | None = checkpoint_field()
 
     @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> SynapticState:
+        """Potentials and currents of 0 for an input like `x`, in float32 or wider."""
+        return SynapticState.zeros(x)
+
+    @checked
     def step(
         self,
         state: SynapticState,
@@ -78,5 +83,5 @@ class LI(AbstractSynapticNeuron):
         voltage = integrate_membrane(
             state.voltage, current, params.tau_mem, params.v_leak, self.dt
         )
-        current = decay_synapse(current, params.tau_syn, self.dt)
+        current = decay(current, params.tau_syn, self.dt)
         return SynapticState(voltage, current), voltage.astype(x.dtype)

@@ -1,0 +1,198 @@
+"""Lateral connections."""
+
+import functools as ft
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree, Shaped
+
+from .._integrate import integrate
+from .._layer import AbstractLayer, AbstractMembrane, Cell
+from .._over_time import OverTime
+from .._types import NestedNumbers, as_floating, checked, first_step
+from .base import AbstractNeuron
+
+
+class RecurrentState(NamedTuple):
+    """The state of the layer, and what it put out at the step before."""
+
+    layer: PyTree
+    out: Array
+
+
+class Recurrent(AbstractMembrane, AbstractLayer):
+    """A layer of neurons with lateral connections: their output comes back as input.
+
+    At every step, from `out = 0`:
+
+        out <- layer's output for the input x + linear(out)
+
+    so that a spike reaches the other neurons in the step after it.
+
+    ```python
+    >>> import equinox as eqx, jax
+    >>> from jaxsnn_eqx import LIF, Recurrent
+    >>> linear = eqx.nn.Linear(4, 4, use_bias=False, key=jax.random.key(0))
+    >>> Recurrent(LIF(), linear)(jax.numpy.ones((10, 4))).shape
+    (10, 4)
+
+    ```
+
+    **Arguments:**
+
+    - `layer`: a layer of neurons, such as `LIF`, `ALIF` or `ParametricLIF`.
+    - `linear`: a stateless Equinox layer, from the neurons' output to their input, such as
+        `eqx.nn.Linear(size, size, key=...)`.
+
+    **Derivative:** that of `layer` and `linear`, through all steps; `layer.checkpoint_every`
+    says which states are kept. The gradient of `linear` is one product over all steps, outside
+    of the loop.
+
+    **Raises:** `ValueError` for a `layer` that is not a layer of neurons.
+
+    Source: Bellec et al., "Long short-term memory and learning-to-learn in networks of spiking
+    neurons", NeurIPS (2018); Norse's `LIFRecurrentCell`.
+    """
+
+    layer: Any
+    linear: Any
+
+    def __check_init__(self):
+        if not isinstance(self.layer, AbstractNeuron):
+            raise ValueError(
+                f"`layer` must be a layer of neurons, got `{type(self.layer).__name__}`."
+            )
+        if not callable(self.linear):
+            raise ValueError(f"`linear` must be callable, got {self.linear!r}.")
+
+    @property
+    def dt(self) -> float:
+        """The step of `layer`, in seconds."""
+        return self.layer.dt
+
+    @property
+    def checkpoint_every(self) -> int | None:
+        """That of `layer`."""
+        return self.layer.checkpoint_every
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> RecurrentState:
+        """The layer's first state, and no output before it, for an input like `x`."""
+        x = as_floating(x)
+        state = self.layer.init(x)
+        return RecurrentState(state, jnp.zeros_like(self.layer.voltage(state)))
+
+    @checked
+    def step(
+        self,
+        state: RecurrentState,
+        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[RecurrentState, Shaped[Array, "*shape"]]:
+        """One step: `(state, out)`.
+
+        **Arguments:**
+
+        - `state`: from `init`, or from the step before.
+        - `x`: the input current of this step (dimensionless), of shape `"*shape"`.
+        - `key`: passed to `layer`. (Keyword only.)
+        """
+        x = as_floating(x)
+        lateral = self.linear(state.out)
+        current = x.astype(state.out.dtype) + lateral.astype(state.out.dtype)
+        inner, out = self.layer.step(state.layer, current, key=key)
+        state = RecurrentState(inner, out.astype(state.out.dtype))
+        # the layer's own `dtype`, or else the input's
+        return state, out.astype(x.dtype) if out.dtype == current.dtype else out
+
+    @checked
+    def run(
+        self,
+        state: RecurrentState,
+        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[RecurrentState, Shaped[Array, "time *shape"]]:
+        """A chunk of time, with the state carried: `(state, out)`.
+
+        **Arguments:**
+
+        - `state`: from `init`, or from the chunk before.
+        - `xs`: the input current over time, of shape `"time *shape"`.
+        - `key`: passed to `layer`. (Keyword only.)
+        """
+        return _run(self, state, as_floating(xs), key)
+
+    @checked
+    def __call__(
+        self,
+        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Shaped[Array, "time *shape"]:
+        """The whole sequence, from `init`.
+
+        **Arguments:**
+
+        - `xs`: the input current over time, of shape `"time *shape"`.
+        - `key`: passed to `layer`. (Keyword only.)
+        """
+        xs = as_floating(xs)
+        return self.run(self.init(first_step(xs)), xs, key=key)[1]
+
+    def voltage(self, state: RecurrentState) -> Array:
+        """The membrane potential of the layer."""
+        return self.layer.voltage(state.layer)
+
+
+@eqx.filter_jit
+def _run(recurrent: Recurrent, state: RecurrentState, xs: Array, key: PRNGKeyArray | None):
+    """`integrate`, with the derivative for `linear` taken out of the loop.
+
+    At each step `linear` moves the input of the layer by its own change, applied to the output
+    of the step before. All of those are known after the run, so that share is an input tangent,
+    which one product over time gives; in the loop `linear` stays as it is.
+    """
+    arrays, static = eqx.partition((recurrent, state, xs, key), eqx.is_array)
+    inexact, other = eqx.partition(arrays, eqx.is_inexact_array)
+
+    def integrated(inexact, other):
+        recurrent, state, xs, key = eqx.combine(inexact, other, static)
+        every = recurrent.checkpoint_every
+        out = integrate(Cell(recurrent, None, key), state, xs, checkpoint_every=every)
+        return eqx.partition(out, eqx.is_inexact_array)
+
+    @jax.custom_jvp
+    def run(inexact, other):
+        return integrated(inexact, other)
+
+    @run.defjvp
+    def run_jvp(primals, tangents):
+        inexact, other = primals
+        recurrent_dot, state_dot, xs_dot, key_dot = tangents[0]
+        integrate_inexact = ft.partial(integrated, other=other)
+        out, linearized, fixed = jax.linearize(integrate_inexact, inexact, has_aux=True)
+        recurrent, state, _, _ = eqx.combine(inexact, other, static)
+        outs = eqx.combine(out, fixed)[1].astype(state.out.dtype)
+        before = jnp.concatenate([state.out[None], outs])[:-1]
+        weights, rest = eqx.partition(recurrent.linear, eqx.is_inexact_array)
+
+        def laterals(weights):
+            return OverTime(eqx.combine(weights, rest))(before)
+
+        _, lateral_dot = jax.jvp(laterals, (weights,), (recurrent_dot.linear,))
+        still = jax.tree.map(jnp.zeros_like, recurrent_dot.linear)
+        recurrent_dot = eqx.tree_at(lambda r: r.linear, recurrent_dot, still)
+        xs_dot = xs_dot + lateral_dot.astype(xs_dot.dtype)
+        out_dot = linearized((recurrent_dot, state_dot, xs_dot, key_dot))
+        return (out, fixed), (out_dot, jax.tree.map(_float0, fixed))
+
+    return eqx.combine(*run(inexact, other))
+
+
+def _float0(x: Array):
+    return np.zeros(x.shape, jax.dtypes.float0)
