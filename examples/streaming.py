@@ -81,7 +81,7 @@ def train(
 
     @jax.jit
     def train_epoch(weights, optimiser_state, key):
-        # two beats are all there is: each epoch scales and shifts them, against learning by heart
+        # two beats are all there is: scaled and shifted anew, or they are learned by heart
         gain_key, shift_key = jr.split(key)
         gain = jnp.exp(0.2 * jr.normal(gain_key))
         varied = gain * signal + 0.3 * jr.normal(shift_key)
