@@ -144,6 +144,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
         - `spikes`: of shape `"time *shape"`.
         """
         spikes = as_floating(spikes)
+        spikes = spikes.astype(state_dtype(spikes))
         length = spikes.shape[0]
         zeros = jnp.zeros_like(spikes, shape=(self.delay, *spikes.shape[1:]))
         padded = jnp.concatenate([spikes, zeros])  # the spike of u is at u + delay
