@@ -2,6 +2,7 @@
 
 from . import datasets as datasets
 from . import functional as functional
+from . import spike_trains as spike_trains
 from ._decode import AbstractDecoder as AbstractDecoder
 from ._decode import MaxOverTime as MaxOverTime
 from ._decode import MeanOverTime as MeanOverTime
