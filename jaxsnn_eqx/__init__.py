@@ -1,6 +1,7 @@
 """Spike encoders as Equinox modules, and the differentiable networks behind them."""
 
 from . import datasets as datasets
+from . import events as events
 from . import functional as functional
 from . import spike_trains as spike_trains
 from ._decode import AbstractDecoder as AbstractDecoder
