@@ -1,7 +1,9 @@
 """Spike encoders as Equinox modules, and the differentiable networks behind them."""
 
 from . import datasets as datasets
+from . import events as events
 from . import functional as functional
+from . import spike_trains as spike_trains
 from ._decode import AbstractDecoder as AbstractDecoder
 from ._decode import FirstSpikeTime as FirstSpikeTime
 from ._decode import MaxOverTime as MaxOverTime
