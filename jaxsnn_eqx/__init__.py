@@ -3,6 +3,7 @@
 from . import datasets as datasets
 from . import events as events
 from . import functional as functional
+from . import metrics as metrics
 from . import spike_trains as spike_trains
 from ._decode import AbstractDecoder as AbstractDecoder
 from ._decode import FirstSpikeTime as FirstSpikeTime
@@ -57,6 +58,8 @@ from ._neuron.parametric import ParametricLIF as ParametricLIF
 from ._neuron.recurrent import Recurrent as Recurrent
 from ._over_time import OverTime as OverTime
 from ._parameters import LIFParameters as LIFParameters
+from ._serialise import load as load
+from ._serialise import save as save
 from ._surrogate import AbstractSurrogate as AbstractSurrogate
 from ._surrogate import ATan as ATan
 from ._surrogate import Gaussian as Gaussian
