@@ -23,7 +23,8 @@ PUBLIC = {name: value for name, value in vars(snn).items() if not name.startswit
 def test_import_warns_of_nothing_and_imports_no_optional_dependency():
     code = (
         "import sys, jaxsnn_eqx\n"
-        "optional = {'optax', 'sklearn', 'matplotlib', 'tqdm', 'jaxsnn', 'pytest', 'torch'}\n"
+        "optional = {'optax', 'sklearn', 'matplotlib', 'tqdm', 'jaxsnn', 'pytest', 'torch', "
+        "'nir', 'h5py'}\n"
         "print(sorted(optional & set(sys.modules)))\n"
     )
     run = subprocess.run(
@@ -58,7 +59,7 @@ def test_every_public_class_and_method_has_a_docstring(name):
 
 def test_an_example_in_every_docstring_of_what_a_user_calls():
     abstract = [n for n in PUBLIC if n.startswith("Abstract")]
-    plain = {"SynapticState", "functional", "datasets", "plotting"}
+    plain = {"SynapticState", "functional", "datasets", "nir", "plotting"}
     surrogates = [
         n
         for n, v in PUBLIC.items()
