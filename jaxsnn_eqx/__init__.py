@@ -1,8 +1,11 @@
 """Spike encoders as Equinox modules, and the differentiable networks behind them."""
 
 from . import datasets as datasets
+from . import events as events
 from . import functional as functional
+from . import spike_trains as spike_trains
 from ._decode import AbstractDecoder as AbstractDecoder
+from ._decode import FirstSpikeTime as FirstSpikeTime
 from ._decode import MaxOverTime as MaxOverTime
 from ._decode import MeanOverTime as MeanOverTime
 from ._decode import SpikeCount as SpikeCount
@@ -34,11 +37,16 @@ from ._encoder.sigma_delta import SigmaDeltaEncoder as SigmaDeltaEncoder
 from ._encoder.spatio_temporal import SpatioTemporalEncoder as SpatioTemporalEncoder
 from ._encoder.step_forward import StepForwardEncoder as StepForwardEncoder
 from ._encoder.threshold import ThresholdEncoder as ThresholdEncoder
+from ._initialise import fluctuation_driven as fluctuation_driven
 from ._integrate import integrate as integrate
 from ._layer import AbstractLayer as AbstractLayer
 from ._layer import AbstractMembrane as AbstractMembrane
 from ._layer import AbstractSequenceLayer as AbstractSequenceLayer
 from ._layer import AbstractTimed as AbstractTimed
+from ._loss import activity_penalty as activity_penalty
+from ._loss import rate_penalty as rate_penalty
+from ._loss import spike_time_loss as spike_time_loss
+from ._masked import run_masked as run_masked
 from ._network import Network as Network
 from ._neuron.alif import ALIF as ALIF
 from ._neuron.base import AbstractNeuron as AbstractNeuron
@@ -59,3 +67,4 @@ from ._surrogate import StraightThrough as StraightThrough
 from ._surrogate import SuperSpike as SuperSpike
 from ._surrogate import Triangle as Triangle
 from ._trace import trace as trace
+from ._training import filter_spec as filter_spec

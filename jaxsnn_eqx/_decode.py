@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree, Shaped
 
-from ._layer import AbstractLayer
+from ._fields import dt_field
+from ._layer import AbstractLayer, AbstractTimed
 from ._types import NestedNumbers, as_floating, checked, first_step, zero_state
 
 
@@ -164,6 +165,56 @@ class SpikeCount(AbstractDecoder):
 
     def value(self, state: Array) -> Array:
         return state
+
+
+class WaitingState(NamedTuple):
+    """The steps without a spike so far, and 1 where no spike has come yet; `"*shape"` each."""
+
+    steps: Array
+    waiting: Array
+
+
+class FirstSpikeTime(AbstractDecoder, AbstractTimed):
+    """The time of the first spike, in seconds; of a silent neuron, the end of the sequence.
+
+    The time is `dt` for every step up to which nothing fired, `dt · Σ_t Π_{s ≤ t} (1 − z_s)`: a
+    spike at step k gives `k · dt`, and silence over T steps `T · dt`, which is later than any
+    spike and still increases while nothing comes.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import FirstSpikeTime
+    >>> FirstSpikeTime()(jnp.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]]))
+    Array([0.001, 0.003], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `dt`: length of a step in seconds (static). Positive.
+
+    **Derivative:** that of the formula: a spike more at a step before the first brings the time
+    forward to it, and the first one lost puts it off to the next. So neurons with a surrogate
+    learn to fire earlier or later. **NaN** gives NaN from that step on.
+
+    **Raises:** `ValueError` for an argument outside the range above.
+    """
+
+    dt: float = dt_field()
+
+    @checked
+    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> WaitingState:
+        """No step yet, and all waiting, for spikes like `x`; in float32 or wider."""
+        zeros = zero_state(as_floating(x))
+        return WaitingState(zeros, zeros + 1)
+
+    def absorb(self, state: WaitingState, xs: Array) -> WaitingState:
+        waiting = state.waiting[None] * jnp.cumprod(1 - xs.astype(state.waiting.dtype), axis=0)
+        last = jnp.concatenate([state.waiting[None], waiting])[-1]  # also of no steps
+        return WaitingState(state.steps + waiting.sum(axis=0), last)
+
+    def value(self, state: WaitingState) -> Array:
+        return state.steps * self.dt
 
 
 def _add_over_time(total: Array, xs: Array) -> Array:

@@ -161,6 +161,7 @@ CASES = {
     "li": Case(snn.LI(), low=-2.0),
     "max_over_time": Case(snn.MaxOverTime(), low=-2.0),
     "mean_over_time": Case(snn.MeanOverTime(), elementwise=False),
+    "first_spike_time": Case(snn.FirstSpikeTime(), high=1.0, elementwise=False),
     "spike_count": Case(snn.SpikeCount(), elementwise=False),
     "over_time_linear": Case(snn.OverTime(_linear(5, 3, True, 2)), elementwise=False),
     "over_time_dropout": Case(snn.OverTime(eqx.nn.Dropout()), draws=True),

@@ -66,7 +66,9 @@ class BensSpikerEncoder(AbstractSignalEncoder):
         over the taps. A number or tuple is fixed, a JAX array (scalar, or of a sample's shape)
         trainable. At 0, a spike that changes nothing comes too; at 0.8 to 0.9 of the taps' sum
         what is decoded has the signal's mean, but a signal below the highest tap is silent.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the error.
+    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the error,
+        which is of the size of the taps' sum S: one as wide as that, such as
+        `Sigmoid(slope=8 / S)`, trains.
     - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
         `integrate`, which also gives the default.
     - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
@@ -145,6 +147,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
         - `spikes`: of shape `"time *shape"`.
         """
         spikes = as_floating(spikes)
+        spikes = spikes.astype(state_dtype(spikes))
         length = spikes.shape[0]
         zeros = jnp.zeros_like(spikes, shape=(self.delay, *spikes.shape[1:]))
         padded = jnp.concatenate([spikes, zeros])  # the spike of u is at u + delay

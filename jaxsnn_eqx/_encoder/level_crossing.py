@@ -170,6 +170,7 @@ class LevelCrossingEncoder(AbstractEncoder):
         - `start`: the signal's first sample, a number or of shape `"*shape"`.
         """
         spikes = as_floating(spikes)
+        spikes = spikes.astype(state_dtype(spikes))
         levels = jnp.asarray(self.levels, spikes.dtype)
         up, down = jnp.split(spikes, 2, axis=-1)
         start = jnp.broadcast_to(as_floating(start).astype(spikes.dtype), spikes.shape[1:-1])

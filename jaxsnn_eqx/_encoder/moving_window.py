@@ -133,6 +133,7 @@ class MovingWindowEncoder(AbstractSignalEncoder):
         - `start`: the signal's first sample, a number or of shape `"*shape"`.
         """
         spikes = as_floating(spikes)
+        spikes = spikes.astype(state_dtype(spikes))
         steps = constant_like("threshold", self.threshold, spikes) * spikes
         first = jnp.zeros_like(steps, shape=steps.shape[1:])
         first = first + constant_like("start", as_floating(start), first)

@@ -17,6 +17,7 @@ from .._types import (
     checked,
     positive_number,
     real_number,
+    state_dtype,
     zero_state,
 )
 from .base import AbstractSignalEncoder
@@ -147,7 +148,8 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
 
         - `spikes`: of shape `"time *shape"`; without any spike, the middle of the range.
         """
-        fired = as_floating(spikes) > 0
+        spikes = as_floating(spikes)
+        dtype, fired = state_dtype(spikes), spikes > 0
         length = fired.shape[0]
         t = jnp.arange(length).reshape(-1, *(1,) * (fired.ndim - 1))
         t = jnp.broadcast_to(t, fired.shape)
@@ -159,8 +161,8 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
             jnp.where(before < 0, after, before),
             jnp.where(after == length, before, after),
         )
-        share = (t - before) / jnp.maximum(after - before, 1)
-        left, right = self._at_spike(before), self._at_spike(after)
+        share = (t - before).astype(dtype) / jnp.maximum(after - before, 1).astype(dtype)
+        left, right = (self._at_spike(at).astype(dtype) for at in (before, after))
         middle = (self.low + self.high) / 2
         return jnp.where(some, left + share * (right - left), middle)
 

@@ -1,0 +1,127 @@
+"""What a spiking network is trained by that optax lacks."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int, Shaped
+
+from ._types import NestedNumbers, as_floating, checked, positive_number, real_number
+
+
+@checked
+def spike_time_loss(
+    times: Shaped[ArrayLike, " classes"] | NestedNumbers,
+    label: Int[ArrayLike, ""],
+    *,
+    tau: float,
+) -> Float[Array, ""]:
+    """The cross-entropy of "the class that spikes first": of a softmax over `−times / tau`.
+
+    Small where the label's neuron fires before all others by some `tau`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import spike_time_loss
+    >>> times = jnp.array([5e-3, 9e-3, 30e-3])
+    >>> float(spike_time_loss(times, 0, tau=2e-3)) < float(spike_time_loss(times, 1, tau=2e-3))
+    True
+
+    ```
+
+    **Arguments:**
+
+    - `times`: the first spike of each class in seconds, from `FirstSpikeTime`.
+    - `label`: the right class.
+    - `tau`: how much earlier counts as clearly earlier, in seconds. Positive. (Keyword only.)
+
+    **Returns:**
+
+    The loss, dimensionless; `jax.vmap` it over a batch. **Derivative:** that of the softmax,
+    with respect to `times`. **NaN** gives NaN.
+
+    Source: Mostafa, "Supervised Learning Based on Temporal Coding in Spiking Neural Networks",
+    IEEE Transactions on Neural Networks and Learning Systems 29 (2018); Göltz et al., "Fast and
+    energy-efficient neuromorphic deep learning with first-spike times", Nature Machine
+    Intelligence 3 (2021), equation 3.
+    """
+    logits = as_floating(times) * (-1 / positive_number("tau")(tau))
+    return -jax.nn.log_softmax(logits)[label]
+
+
+@checked
+def rate_penalty(
+    spikes: Shaped[ArrayLike, "*samples time neurons"] | NestedNumbers,
+    *,
+    low: float = 0.0,
+    high: float | None = None,
+    dt: float = 1e-3,
+) -> Float[Array, ""]:
+    """How far the neurons' mean rates are outside [low, high]: the mean square, in kHz².
+
+    Each neuron's rate is its mean over samples and time. With `low` above 0 no neuron dies;
+    with `high`, none fires all the time.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import rate_penalty
+    >>> spikes = jnp.zeros((100, 2)).at[::10, 1].set(1.0)  # 0 and 100 Hz
+    >>> round(float(rate_penalty(spikes, low=20.0, high=50.0)), 6)
+    0.00145
+
+    ```
+
+    **Arguments:**
+
+    - `spikes`: of shape `"*samples time neurons"`: one sequence, or a batch of them in front.
+    - `low`, `high`: bounds in hertz, 0 <= low < high; no upper one by default. (Keyword only.)
+    - `dt`: length of a step in seconds. Positive. (Keyword only.)
+
+    **Returns:**
+
+    The penalty, 0 within the bounds. **Derivative:** the formula's. **NaN** gives NaN.
+
+    **Raises:** `ValueError` for an argument outside the ranges above.
+
+    Source: Zenke & Vogels, "The Remarkable Robustness of Surrogate Gradient Learning", Neural
+    Computation 33 (2021), section 4.4.
+    """
+    low, dt = real_number("low")(low), positive_number("dt")(dt)
+    high = high if high is None else real_number("high")(high)
+    if low < 0 or (high is not None and high <= low):
+        raise ValueError(
+            f"`low` and `high` must satisfy 0 <= low < high (in hertz), got low={low} and "
+            f"high={high}."
+        )
+    spikes = as_floating(spikes)
+    rate = spikes.mean(axis=tuple(range(spikes.ndim - 1))) / (1000 * dt)
+    outside = jnp.maximum(low / 1000 - rate, 0)
+    if high is not None:
+        outside = outside + jnp.maximum(rate - high / 1000, 0)
+    return jnp.mean(outside**2)
+
+
+@checked
+def activity_penalty(
+    spikes: Shaped[ArrayLike, "*samples time neurons"] | NestedNumbers,
+) -> Float[Array, ""]:
+    """The spikes per neuron and sample: what a sparse network has few of.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import activity_penalty
+    >>> float(activity_penalty(jnp.array([[0.0, 1.0], [1.0, 1.0]])))
+    1.5
+
+    ```
+
+    **Arguments:**
+
+    - `spikes`: of shape `"*samples time neurons"`: one sequence, or a batch of them in front.
+
+    **Returns:**
+
+    The mean over neurons and samples of the sum over time. **Derivative:** exact. **NaN** gives
+    NaN.
+
+    Source: Zenke & Vogels (2021), as above.
+    """
+    return as_floating(spikes).sum(axis=-2).mean()

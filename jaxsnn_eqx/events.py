@@ -1,0 +1,437 @@
+"""Events of an event camera to frames, voxel grids and time surfaces, inside jit.
+
+Polarity comes as channel 0 (off, darker) and 1 (on, brighter), as in Tonic. A sensor's size
+is `(height, width)`, the order of the array's axes; Tonic's is `(width, height, 2)`.
+
+An event counts if it is unmasked, on the sensor, and at a finite time. Any other is left
+out of everything, exactly: it changes no value, no other event's bin and no derivative.
+Sizes are static Python ints, so that another size compiles again.
+"""
+
+from fractions import Fraction
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Shaped
+
+from ._types import NestedNumbers as _NestedNumbers
+from ._types import as_floating as _as_floating
+from ._types import checked as _checked
+from ._types import positive_int as _positive_int
+from ._types import positive_number as _positive_number
+from ._types import state_dtype as _state_dtype
+
+
+class Events(eqx.Module):
+    """Events of one recording, padded to a fixed number.
+
+    ```python
+    >>> from jaxsnn_eqx.events import Events
+    >>> events = Events(x=[3, 0], y=[1, 1], t=[0.0, 2e-3], p=[True, False])
+    >>> events.p, events.mask
+    (Array([ 1., -1.], dtype=float32), Array([ True,  True], dtype=bool))
+
+    ```
+
+    **Arguments:**
+
+    - `x`, `y`: column and row of the pixel, integers, of shape `"capacity"`.
+    - `t`: time in seconds, of shape `"capacity"`, in any order. In float32 a microsecond is
+        resolved up to about 8 s from the origin, so put the origin near the events
+        (`from_structured` does) or enable float64.
+    - `p`: polarity. Booleans and integers are signs: +1 above 0, and -1 otherwise, so that
+        `{0, 1}` and `{-1, 1}` mean the same. Floating values are kept as they are, as
+        weights of either sign.
+    - `mask`: False for padding. All True by default.
+
+    `t` and `p` are kept in float32 or wider.
+
+    **Raises:** jaxtyping's error for arrays of different lengths.
+    """
+
+    x: Int[Array, " capacity"]
+    y: Int[Array, " capacity"]
+    t: Float[Array, " capacity"]
+    p: Float[Array, " capacity"]
+    mask: Bool[Array, " capacity"]
+
+    @_checked
+    def __init__(
+        self,
+        x: Int[ArrayLike, " capacity"] | _NestedNumbers,
+        y: Int[ArrayLike, " capacity"] | _NestedNumbers,
+        t: Shaped[ArrayLike, " capacity"] | _NestedNumbers,
+        p: Shaped[ArrayLike, " capacity"] | _NestedNumbers,
+        mask: Bool[ArrayLike, " capacity"] | _NestedNumbers | None = None,
+    ):
+        self.x = jnp.asarray(x, jnp.int32)
+        self.y = jnp.asarray(y, jnp.int32)
+        self.t = _wide(t)
+        p = jnp.asarray(p)
+        if not jnp.issubdtype(p.dtype, jnp.floating):
+            p = jnp.where(p > p.dtype.type(0), 1.0, -1.0)
+        self.p = _wide(p)
+        self.mask = jnp.ones(self.t.shape, bool) if mask is None else jnp.asarray(mask, bool)
+        lengths = {name: getattr(self, name).shape for name in ("x", "y", "t", "p", "mask")}
+        if len(set(lengths.values())) > 1 or self.t.ndim != 1:
+            raise ValueError(
+                f"`x`, `y`, `t`, `p`, `mask` must be 1-D and of one length, got {lengths}."
+            )
+
+    @staticmethod
+    @_checked
+    def from_structured(
+        array: np.ndarray,
+        capacity: int | None = None,
+        *,
+        time_unit: float = 1e-6,
+        origin: int | float | np.integer | np.floating | None = None,
+    ) -> "Events":
+        """Events from a NumPy structured array, as Tonic gives them.
+
+        Outside `jax.jit`, on the host; the array is only read. Integer times are exact: the
+        origin is subtracted in integers, before anything is rounded.
+
+        ```python
+        >>> import numpy as np
+        >>> from jaxsnn_eqx.events import Events
+        >>> fields = [("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "i1")]
+        >>> array = np.array([(3, 1, 10**12, 1), (0, 1, 10**12 + 2000, 0)], fields)
+        >>> Events.from_structured(array, capacity=3).t
+        Array([0.   , 0.002, 0.   ], dtype=float32)
+
+        ```
+
+        **Arguments:**
+
+        - `array`: 1-D, with fields `x`, `t`, `p` and, unless the sensor is a single row
+            (as Tonic's audio data), `y`.
+        - `capacity`: the length to pad to, at least 1; `None` takes the number of events.
+        - `time_unit`: seconds per tick of `t`; Tonic's are microseconds. (Keyword only.)
+        - `origin`: the tick that becomes time 0; `None` takes the earliest event's.
+            Events before it get negative times. (Keyword only.)
+
+        **Returns:**
+
+        An `Events`, the padding at the end.
+
+        **Raises:** `ValueError` if a field is missing, if there are more events than
+        `capacity` (truncate by `array[:capacity]` where that is meant), if a time is NaN or
+        infinite, or if `p` holds anything but `{0, 1}` or `{-1, 1}`.
+        """
+        names = array.dtype.names or ()
+        if array.ndim != 1 or not {"x", "t", "p"} <= set(names):
+            raise ValueError(
+                "`array` must be a 1-D structured array with fields x, y, t, p, got shape "
+                f"{array.shape} and dtype {array.dtype}."
+            )
+        time_unit = _positive_number("time_unit")(time_unit)
+        capacity = _positive_int("capacity")(
+            max(array.size, 1) if capacity is None else capacity
+        )
+        if array.size > capacity:
+            raise ValueError(
+                f"`capacity` must be at least the number of events, {array.size}, got "
+                f"{capacity}. To keep the first ones only, pass `array[:capacity]`."
+            )
+        polarities = set(np.unique(array["p"]).astype(float).tolist())
+        if not (polarities <= {0.0, 1.0} or polarities <= {-1.0, 1.0}):
+            raise ValueError(f"`p` must hold 0 and 1, or -1 and 1, got {sorted(polarities)}.")
+        seconds = _multiples(_since_origin(array["t"], origin), time_unit)
+
+        def padded(values: Any, dtype: Any) -> np.ndarray:
+            out = np.zeros(capacity, dtype)
+            out[: array.size] = values
+            return out
+
+        return Events(
+            x=padded(array["x"], np.int32),
+            y=padded(array["y"] if "y" in names else 0, np.int32),
+            t=padded(seconds, jnp.result_type(float)),
+            p=padded(array["p"] > 0, bool),
+            mask=padded(True, bool),
+        )
+
+
+@_checked
+def to_frames(
+    events: Events, seq_length: int, sensor_size: tuple[int, int], dt: float = 1e-3
+) -> Float[Array, "{seq_length} 2 height width"]:
+    """Counts events per pixel and polarity, in windows of `dt` seconds.
+
+    Frame k counts the events with `k·dt ≤ t < (k+1)·dt`; one exactly on an edge belongs to
+    the later frame, for times that came as integer ticks too.
+
+    ```python
+    >>> from jaxsnn_eqx.events import Events, to_frames
+    >>> events = Events(x=[1, 0, 1], y=[0, 0, 0], t=[0.0, 1e-3, 1.5e-3], p=[1, -1, 1])
+    >>> to_frames(events, 2, sensor_size=(1, 2))
+    Array([[[[0., 0.]],
+            [[0., 1.]]],
+           [[[1., 0.]],
+            [[0., 1.]]]], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `events`: an `Events`.
+    - `seq_length`: number of frames, at least 1. A Python int.
+    - `sensor_size`: `(height, width)` in pixels. Python ints.
+    - `dt`: length of a frame in seconds.
+
+    **Returns:**
+
+    Counts of shape `"time 2 height width"`, off and then on, in the dtype of `events.t`. Left
+    out are events before 0 or from `seq_length·dt` on, off the sensor, masked, or with a NaN
+    or infinite time, or of polarity 0 or NaN: of all events but `frames.sum()`. The
+    derivative is zero. (`jnp.minimum(frames, 1)` are spikes.)
+
+    **Raises:** `ValueError` for sizes that are no ints of at least 1, and for `dt ≤ 0`.
+    """
+    seq_length, size = _sizes("seq_length", seq_length, sensor_size)
+    edges = _edges(seq_length, dt, events.t.dtype)
+    return _count(events, _frame_of(events, edges), seq_length, size)
+
+
+@_checked
+def to_frames_by_count(
+    events: Events, seq_length: int, sensor_size: tuple[int, int], event_count: int
+) -> Float[Array, "{seq_length} 2 height width"]:
+    """Counts events per pixel and polarity, `event_count` events to a frame.
+
+    Frame k counts the events from `k·event_count` up to `(k+1)·event_count`, in order of
+    time (of events at one time, in order of the array).
+
+    ```python
+    >>> from jaxsnn_eqx.events import Events, to_frames_by_count
+    >>> events = Events(x=[1, 0, 1], y=[0, 0, 0], t=[0.0, 1e-3, 1.5e-3], p=[1, -1, 1])
+    >>> to_frames_by_count(events, 2, sensor_size=(1, 2), event_count=2).sum(1)
+    Array([[[1., 1.]],
+           [[0., 1.]]], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `events`: an `Events`.
+    - `seq_length`: number of frames, at least 1. A Python int.
+    - `sensor_size`: `(height, width)` in pixels. Python ints.
+    - `event_count`: events to a frame, at least 1. A Python int.
+
+    **Returns:**
+
+    Counts as `to_frames` returns them. Events that it would leave out for their place,
+    polarity or mask are not counted here either, nor are events after the last full window;
+    a frame that the recording did not fill holds what there was. The derivative is zero.
+
+    **Raises:** `ValueError` for sizes that are no ints of at least 1.
+    """
+    seq_length, size = _sizes("seq_length", seq_length, sensor_size)
+    event_count = _positive_int("event_count")(event_count)
+    rank = _rank(events, _kept(events, size) & _signed(events))
+    return _count(events, rank // event_count, seq_length, size)
+
+
+@_checked
+def to_voxel_grid(
+    events: Events, n_bins: int, sensor_size: tuple[int, int]
+) -> Float[Array, "{n_bins} height width"]:
+    """Polarities per pixel, shared between the two nearest of `n_bins` instants.
+
+    With `s = (n_bins − 1)·(t − t_first) / (t_last − t_first)`, an event of polarity p adds
+    `p·max(0, 1 − |b − s|)` to bin b: the first event is all in the first bin, the last one
+    all in the last, and the grid sums to the sum of the polarities.
+
+    ```python
+    >>> from jaxsnn_eqx.events import Events, to_voxel_grid
+    >>> events = Events(x=[0, 0, 1], y=[0, 0, 0], t=[0.0, 0.25, 1.0], p=[1, -1, 1])
+    >>> to_voxel_grid(events, 3, sensor_size=(1, 2))
+    Array([[[ 0.5,  0. ]],
+           [[-0.5,  0. ]],
+           [[ 0. ,  1. ]]], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `events`: an `Events`. Floating `p` weigh their events.
+    - `n_bins`: number of bins, at least 1. A Python int.
+    - `sensor_size`: `(height, width)` in pixels. Python ints.
+
+    **Returns:**
+
+    The grid, of shape `"bins height width"`, in the dtype of `events.t`. `t_first` and
+    `t_last` are those of the events that count: not masked, on the sensor, at a finite time.
+    If they are equal, or with one bin, everything is in the first bin. A NaN polarity gives
+    NaN in the event's two bins.
+
+    Differentiable with respect to `p` and `t`, through `t_first` and `t_last` too (which
+    several events at that time share). At an instant, the derivative is that of the interval
+    after it, at the last one that of the interval before it.
+
+    **Raises:** `ValueError` for sizes that are no ints of at least 1.
+
+    Source: Zhu, Yuan, Chaney & Daniilidis, "Unsupervised Event-based Learning of Optical
+    Flow, Depth, and Egomotion", CVPR (2019).
+    """
+    n_bins, size = _sizes("n_bins", n_bins, sensor_size)
+    kept = _kept(events, size)
+    # twice `where`: neither values nor derivatives of what is left out may be NaN
+    t = jnp.where(kept, events.t, 0)
+    first = jnp.min(jnp.where(kept, t, jnp.inf), initial=jnp.inf)
+    last = jnp.max(jnp.where(kept, t, -jnp.inf), initial=-jnp.inf)
+    spread = last > first
+    fraction = jnp.where(spread & kept, t - first, 0) / jnp.where(spread, last - first, 1)
+    s = fraction * (n_bins - 1)
+    left = jnp.clip(jnp.floor(s).astype(jnp.int32), 0, max(n_bins - 2, 0))
+    right_share = s - left.astype(s.dtype)
+    p = jnp.where(kept, events.p, 0).astype(s.dtype)
+
+    def add(grid: Array, bins: Array, values: Array) -> Array:
+        bins = jnp.where(kept, bins, n_bins)  # beyond the end: the scatter drops it
+        return grid.at[bins, events.y, events.x].add(values, mode="drop")
+
+    grid = jnp.zeros((n_bins, *size), s.dtype)
+    grid = add(grid, left, p * (1 - right_share))
+    return add(grid, left + 1, p * right_share)
+
+
+@_checked
+def to_time_surface(
+    events: Events,
+    seq_length: int,
+    sensor_size: tuple[int, int],
+    tau: float,
+    dt: float = 1e-3,
+) -> Float[Array, "{seq_length} 2 height width"]:
+    """How recent the last event of each pixel and polarity is, at the end of each window.
+
+    `exp(−((k+1)·dt − t_last) / tau)` in surface k, with `t_last` the time of the last event in
+    `[0, (k+1)·dt)`; 0 where there was none yet.
+
+    ```python
+    >>> from jaxsnn_eqx.events import Events, to_time_surface
+    >>> events = Events(x=[0, 1], y=[0, 0], t=[0.0, 1e-3], p=[1, 1])
+    >>> to_time_surface(events, 2, sensor_size=(1, 2), tau=1e-3)[:, 1]
+    Array([[[0.36787945, 0.        ]],
+           [[0.13533528, 0.36787945]]], dtype=float32)
+
+    ```
+
+    **Arguments:**
+
+    - `events`: an `Events`, in any order.
+    - `seq_length`: number of surfaces, at least 1. A Python int.
+    - `sensor_size`: `(height, width)` in pixels. Python ints.
+    - `tau`: time constant of the decay, in seconds. Positive.
+    - `dt`: time from one surface to the next, in seconds.
+
+    **Returns:**
+
+    Surfaces in [0, 1), of shape `"time 2 height width"`, off and then on, in the dtype of
+    `events.t`. The events that `to_frames` leaves out are left out here.
+
+    The derivative with respect to the `t` of a last event is the surface over `tau`; of
+    events at one time, the last in the array has it. With respect to `p` it is zero.
+
+    **Raises:** `ValueError` for sizes that are no ints of at least 1, and for `tau` or `dt`
+    not positive.
+
+    Source: Lagorce et al., "HOTS: A Hierarchy of Event-Based Time-Surfaces for Pattern
+    Recognition", IEEE TPAMI (2017).
+    """
+    seq_length, size = _sizes("seq_length", seq_length, sensor_size)
+    tau = _positive_number("tau")(tau)
+    edges = _edges(seq_length, dt, events.t.dtype)
+    kept = _kept(events, size) & _signed(events)
+    window = jnp.where(kept, _frame_of(events, edges), seq_length)
+    # the largest integer rank instead of the latest time: it may be gathered by, and a
+    # gather has a derivative that a scatter's maximum lacks
+    rank = _rank(events, kept) + 1
+    last = jnp.zeros((seq_length, 2, *size), jnp.int32)
+    last = last.at[_inside(window, seq_length), _channel(events), events.y, events.x].max(
+        rank, mode="drop"
+    )
+    last = jax.lax.cummax(last, axis=0)
+    times = jnp.full((events.t.size + 1,), -jnp.inf, events.t.dtype)
+    times = times.at[jnp.where(kept, rank, times.size)].set(events.t, mode="drop")
+    return jnp.exp((times[last] - jnp.asarray(edges[1:])[:, None, None, None]) / tau)
+
+
+def _wide(x: Any) -> Array:
+    x = _as_floating(x)
+    return x.astype(_state_dtype(x))
+
+
+def _since_origin(ticks: np.ndarray, origin: Any) -> np.ndarray:
+    if not np.isfinite(ticks).all():
+        raise ValueError("`t` must be finite, got NaN or infinity.")
+    if origin is None:
+        origin = ticks.min() if ticks.size else 0
+    if not np.isfinite(origin):
+        raise ValueError(f"`origin` must be finite, got {origin}.")
+    if np.issubdtype(ticks.dtype, np.integer) and origin == int(origin):
+        return ticks.astype(np.int64) - int(origin)
+    return ticks.astype(np.float64) - float(origin)
+
+
+def _multiples(n: np.ndarray, unit: float) -> np.ndarray:
+    """`n·unit` of the decimal that `unit` is written as, rounded once.
+
+    So that 3000 ticks of 1e-6 and 3 steps of 1e-3 are the same number, and an event on the
+    edge of a window is on it.
+    """
+    decimal = Fraction(repr(unit))
+    return n * float(decimal.numerator) / float(decimal.denominator)
+
+
+def _sizes(name: str, length: Any, sensor_size: Any) -> tuple[int, tuple[int, int]]:
+    height, width = (_positive_int("sensor_size")(n) for n in sensor_size)
+    return _positive_int(name)(length), (height, width)
+
+
+def _edges(seq_length: int, dt: float, dtype: Any) -> np.ndarray:
+    dt = _positive_number("dt")(dt)
+    return _multiples(np.arange(seq_length + 1), dt).astype(dtype)
+
+
+def _frame_of(events: Events, edges: np.ndarray) -> Array:
+    """The window of each event; one past the last (or -1) where it is in none."""
+    return jnp.searchsorted(jnp.asarray(edges), events.t, side="right").astype(jnp.int32) - 1
+
+
+def _kept(events: Events, size: tuple[int, int]) -> Array:
+    on_sensor = (events.y >= 0) & (events.y < size[0]) & (events.x >= 0) & (events.x < size[1])
+    return events.mask & on_sensor & jnp.isfinite(events.t)
+
+
+def _signed(events: Events) -> Array:
+    return (events.p > 0) | (events.p < 0)
+
+
+def _channel(events: Events) -> Array:
+    return (events.p > 0).astype(jnp.int32)
+
+
+def _rank(events: Events, kept: Array) -> Array:
+    """The place of each event in time among those kept; the others come after them."""
+    order = jnp.argsort(jnp.where(kept, events.t, jnp.inf), stable=True)
+    places = jnp.arange(order.size, dtype=jnp.int32)
+    return jnp.zeros_like(places).at[order].set(places, unique_indices=True)
+
+
+def _inside(frame: Array, seq_length: int) -> Array:
+    # a negative index would wrap around; beyond the end, the scatter drops it
+    return jnp.where((frame >= 0) & (frame < seq_length), frame, seq_length)
+
+
+def _count(events: Events, frame: Array, seq_length: int, size: tuple[int, int]) -> Array:
+    kept = _kept(events, size) & _signed(events)
+    frame = _inside(jnp.where(kept, frame, seq_length), seq_length)
+    counts = jnp.zeros((seq_length, 2, *size), jnp.int32)
+    counts = counts.at[frame, _channel(events), events.y, events.x].add(1, mode="drop")
+    return counts.astype(events.t.dtype)

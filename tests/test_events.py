@@ -1,0 +1,549 @@
+"""Events of an event camera: frames, voxel grids and time surfaces."""
+
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
+
+from jaxsnn_eqx.events import (
+    Events,
+    to_frames,
+    to_frames_by_count,
+    to_time_surface,
+    to_voxel_grid,
+)
+
+FIELDS = np.dtype([("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "i1")])
+SIZE = (4, 5)
+LENGTH = 9
+MICRO = 1e-6
+
+TRANSFORMS = {
+    "frames": partial(to_frames, seq_length=LENGTH, sensor_size=SIZE),
+    "frames_by_count": partial(
+        to_frames_by_count, seq_length=LENGTH, sensor_size=SIZE, event_count=7
+    ),
+    "voxel_grid": partial(to_voxel_grid, n_bins=6, sensor_size=SIZE),
+    "time_surface": partial(to_time_surface, seq_length=LENGTH, sensor_size=SIZE, tau=3e-3),
+}
+
+
+@pytest.fixture(params=TRANSFORMS.values(), ids=TRANSFORMS.keys())
+def transform(request):
+    return request.param
+
+
+def _array(n=80, seed=0, start=10**12, stop=10_000):
+    """A recording in microseconds, each tenth event on the edge of a millisecond."""
+    rng = np.random.default_rng(seed)
+    array = np.zeros(n, FIELDS)
+    array["x"], array["y"] = rng.integers(0, SIZE[1], n), rng.integers(0, SIZE[0], n)
+    array["p"] = rng.integers(0, 2, n)
+    ticks = rng.integers(0, stop, n)
+    ticks[::10] -= ticks[::10] % 1000
+    ticks[0] = 0
+    array["t"] = start + np.sort(ticks)
+    return array
+
+
+# The formulas, event by event, in integers and float64.
+
+
+def _frames(array, seq_length, dt):
+    frames = np.zeros((seq_length, 2, *SIZE))
+    for x, y, t, p in array:
+        k = (int(t) - int(array["t"].min())) // dt
+        if 0 <= k < seq_length:
+            frames[k, int(p > 0), y, x] += 1
+    return frames
+
+
+def _frames_by_count(array, seq_length, event_count):
+    frames = np.zeros((seq_length, 2, *SIZE))
+    for i, (x, y, _, p) in enumerate(np.sort(array, order="t", kind="stable")):
+        if i // event_count < seq_length:
+            frames[i // event_count, int(p > 0), y, x] += 1
+    return frames
+
+
+def _voxel_grid(array, n_bins):
+    grid = np.zeros((n_bins, *SIZE))
+    first, last = int(array["t"].min()), int(array["t"].max())
+    for x, y, t, p in array:
+        s = (n_bins - 1) * (int(t) - first) / (last - first)
+        for b in range(n_bins):
+            grid[b, y, x] += (1 if p > 0 else -1) * max(0.0, 1 - abs(b - s))
+    return grid
+
+
+def _time_surface(array, seq_length, dt, tau):
+    surface = np.zeros((seq_length, 2, *SIZE))
+    for k in range(seq_length):
+        for x, y, t, p in array:
+            age = (k + 1) * dt - (int(t) - int(array["t"].min()))
+            if age > 0:
+                at = (k, int(p > 0), y, x)
+                surface[at] = max(surface[at], np.exp(-age / tau))
+    return surface
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("dt", [1000, 700])
+def test_frames_are_the_formula(seed, dt):
+    array = _array(seed=seed)
+    frames = to_frames(Events.from_structured(array), LENGTH, SIZE, dt * MICRO)
+    assert frames.shape == (LENGTH, 2, *SIZE)
+    np.testing.assert_array_equal(frames, _frames(array, LENGTH, dt))
+
+
+@pytest.mark.parametrize("event_count", [1, 7, 100])
+def test_frames_by_count_are_the_formula(event_count):
+    array = _array()
+    np.random.default_rng(0).shuffle(array)
+    events = Events.from_structured(array)
+    np.testing.assert_array_equal(
+        to_frames_by_count(events, LENGTH, SIZE, event_count),
+        _frames_by_count(array, LENGTH, event_count),
+    )
+
+
+@pytest.mark.parametrize("n_bins", [2, 5, 10])
+def test_the_voxel_grid_is_the_formula(n_bins):
+    array = _array()
+    grid = to_voxel_grid(Events.from_structured(array), n_bins, SIZE)
+    np.testing.assert_allclose(grid, _voxel_grid(array, n_bins), atol=2e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_time_surface_is_the_formula(seed):
+    array = _array(seed=seed)
+    np.random.default_rng(seed).shuffle(array)  # in any order
+    surface = to_time_surface(Events.from_structured(array), LENGTH, SIZE, 3e-3, 1e-3)
+    expected = _time_surface(array, LENGTH, 1000, 3000)
+    np.testing.assert_allclose(surface, expected, atol=1e-6)
+    np.testing.assert_array_equal(surface == 0, expected == 0)
+
+
+def test_float64_times_give_float64_and_the_formula_more_closely(x64):
+    array = _array()
+    events = Events.from_structured(array)
+    assert events.t.dtype == jnp.float64
+    surface = to_time_surface(events, LENGTH, SIZE, 3e-3)
+    assert surface.dtype == jnp.float64
+    np.testing.assert_allclose(surface, _time_surface(array, LENGTH, 1000, 3000), atol=1e-13)
+    np.testing.assert_array_equal(to_frames(events, LENGTH, SIZE), _frames(array, LENGTH, 1000))
+
+
+# Six events, whose images are worked out by hand, and by Tonic 1.7.0 where it agrees.
+
+SMALL = np.array(
+    [
+        (0, 0, 0, 1),
+        (1, 0, 500, 0),
+        (0, 1, 1000, 1),
+        (0, 0, 2500, 1),
+        (1, 0, 2999, 1),
+        (1, 1, 4000, 0),
+    ],
+    FIELDS,
+)
+
+
+def test_frames_are_tonics_but_for_its_last_event():
+    # Tonic's `to_frame_numpy(..., time_window=1000, include_incomplete=True)` makes four
+    # frames, as the first four here, and loses the last event, which is on an edge.
+    frames = to_frames(Events.from_structured(SMALL), 5, (2, 2))
+    np.testing.assert_array_equal(
+        frames,
+        [
+            [[[0, 1], [0, 0]], [[1, 0], [0, 0]]],
+            [[[0, 0], [0, 0]], [[0, 0], [1, 0]]],
+            [[[0, 0], [0, 0]], [[1, 1], [0, 0]]],
+            [[[0, 0], [0, 0]], [[0, 0], [0, 0]]],
+            [[[0, 0], [0, 1]], [[0, 0], [0, 0]]],
+        ],
+    )
+
+
+def test_frames_by_count_are_tonics():
+    frames = to_frames_by_count(Events.from_structured(SMALL), 3, (2, 2), 2)
+    np.testing.assert_array_equal(
+        frames,
+        [
+            [[[0, 1], [0, 0]], [[1, 0], [0, 0]]],
+            [[[0, 0], [0, 0]], [[1, 0], [1, 0]]],
+            [[[0, 0], [0, 1]], [[0, 1], [0, 0]]],
+        ],
+    )
+
+
+def test_the_time_surface_is_tonics():
+    surface = to_time_surface(Events.from_structured(SMALL), 4, (2, 2), tau=2e-3)
+    tonic_1_7_0 = [
+        [[[0.0, 0.7788007830714049], [0.0, 0.0]], [[0.6065306597126334, 0.0], [0.0, 0.0]]],
+        [
+            [[0.0, 0.4723665527410147], [0.0, 0.0]],
+            [[0.36787944117144233, 0.0], [0.6065306597126334, 0.0]],
+        ],
+        [
+            [[0.0, 0.2865047968601901], [0.0, 0.0]],
+            [[0.7788007830714049, 0.9995001249791693], [0.36787944117144233, 0.0]],
+        ],
+        [
+            [[0.0, 0.17377394345044514], [0.0, 0.0]],
+            [[0.4723665527410147, 0.6062274701864752], [0.22313016014842982, 0.0]],
+        ],
+    ]
+    np.testing.assert_allclose(surface, tonic_1_7_0, rtol=1e-6)
+
+
+def test_the_voxel_grid_keeps_the_last_events_main_bin_that_tonic_loses():
+    # s = 2·t/4000: 0, 0.25, 0.5, 1.25, 1.4995, 2. Tonic scales by the number of bins
+    # instead of that less one: the last event (pixel 1, 1) is then beyond the last bin.
+    grid = to_voxel_grid(Events.from_structured(SMALL), 3, (2, 2))
+    np.testing.assert_allclose(
+        grid,
+        [
+            [[1, -0.75], [0.5, 0]],
+            [[0.75, -0.25 + 0.5005], [0.5, 0]],
+            [[0.25, 0.4995], [0, -1]],
+        ],
+        atol=1e-6,
+    )
+    tonic_1_7_0 = [
+        [[1.0, -0.625], [0.25, 0.0]],
+        [[0.125, -0.375], [0.75, 0.0]],
+        [[0.875, 0.75075], [0.0, 0.0]],
+    ]
+    # which is the grid of one bin more, without its last bin
+    four = to_voxel_grid(Events.from_structured(SMALL), 4, (2, 2))
+    np.testing.assert_allclose(four[:3], tonic_1_7_0, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 8), st.integers(0, 2**32 - 1))
+def test_no_polarity_is_lost_from_the_voxel_grid(n_bins, seed):
+    events = Events.from_structured(_array(50, seed))
+    np.testing.assert_allclose(
+        to_voxel_grid(events, n_bins, SIZE).sum(), events.p.sum(), atol=1e-4
+    )
+
+
+def test_the_voxel_grid_of_one_bin_or_one_instant_is_in_the_first_bin():
+    events = Events(x=[0, 1, 1], y=[0, 0, 0], t=[0.0, 1.0, 3.0], p=[1, 1, -1])
+    np.testing.assert_array_equal(to_voxel_grid(events, 1, (1, 2)), [[[1, 0]]])
+    once = Events(x=[0, 1, 1], y=[0, 0, 0], t=[2.0, 2.0, 2.0], p=[1, 1, 1])
+    np.testing.assert_array_equal(to_voxel_grid(once, 2, (1, 2)), [[[1, 2]], [[0, 0]]])
+
+
+def _frames_of_edges(dt):
+    # `floor(t / dt)` puts half of these one frame too early or late, at 1 ms in float32
+    array = np.zeros(10_000, FIELDS)
+    array["t"] = dt * np.arange(array.size)
+    events = Events.from_structured(array)
+    return to_frames(events, array.size, (1, 1), dt * MICRO)[:, 0, 0, 0]
+
+
+@pytest.mark.parametrize("dt", [300, 700, 1000])
+def test_events_on_edges_are_in_the_later_frame(dt):
+    np.testing.assert_array_equal(_frames_of_edges(dt), 1)
+
+
+@pytest.mark.parametrize("dt", [300, 700, 1000])
+def test_events_on_edges_are_in_the_later_frame_in_float64(x64, dt):
+    np.testing.assert_array_equal(_frames_of_edges(dt), 1)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 10**16), st.integers(0, 7 * 10**6))
+def test_large_stamps_keep_their_microseconds(start, tick):
+    array = np.zeros(2, FIELDS)
+    array["t"] = [start, start + tick]
+    t = Events.from_structured(array).t
+    assert float(t[0]) == 0
+    assert round(float(t[1]) / MICRO) == tick
+
+
+def test_origin_and_time_unit():
+    array = _array(5, start=500)
+    t = np.asarray(Events.from_structured(array, origin=400).t)
+    np.testing.assert_allclose(t, (array["t"] - 400) * 1e-6, rtol=1e-6)
+    first = array["t"][1]
+    t = np.asarray(Events.from_structured(array, origin=first, time_unit=1e-3).t)
+    np.testing.assert_allclose(t, (array["t"] - first) * 1e-3, rtol=1e-6)
+    assert t[0] < 0
+    t = np.asarray(Events.from_structured(array, origin=400.5).t)
+    np.testing.assert_allclose(t, (array["t"] - 400.5) * 1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["u8", "u4", "i4", "f8"])
+def test_times_of_any_type(kind):
+    array = _array(start=0).astype([("x", "u2"), ("y", "u2"), ("t", kind), ("p", "?")])
+    events = Events.from_structured(array)
+    np.testing.assert_array_equal(to_frames(events, LENGTH, SIZE), _frames(array, LENGTH, 1000))
+
+
+def test_events_before_the_first_are_earlier_even_if_unsigned():
+    array = np.zeros(2, [("x", "u2"), ("y", "u2"), ("t", "u4"), ("p", "?")])
+    array["t"] = [5, 3]
+    np.testing.assert_allclose(Events.from_structured(array, origin=5).t, [0, -2e-6])
+    np.testing.assert_allclose(Events.from_structured(array).t, [2e-6, 0])
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "i1", "f4"])
+def test_polarities_of_any_type_are_signs(dtype):
+    array = _array()
+    signed = array.astype([("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", dtype)])
+    expected = np.where(array["p"] > 0, 1, -1)
+    np.testing.assert_array_equal(Events.from_structured(signed).p, expected)
+    if dtype in ("i1", "f4"):
+        signed["p"] = expected
+        np.testing.assert_array_equal(Events.from_structured(signed).p, expected)
+
+
+def test_data_without_rows_has_one():
+    # as Tonic's audio data: x, t, p
+    array = _array()[["x", "t", "p"]]
+    events = Events.from_structured(array)
+    np.testing.assert_array_equal(events.y, 0)
+    assert float(to_frames(events, 10, (1, 5)).sum()) == array.size
+
+
+def test_the_callers_array_is_not_changed(transform):
+    # Tonic's voxel grid turns the 0 of the caller's polarities into -1
+    array = _array()
+    copy = array.copy()
+    array.setflags(write=False)
+    transform(Events.from_structured(array, 100))
+    np.testing.assert_array_equal(array, copy)
+
+
+def test_compiled_is_eager(transform):
+    events = Events.from_structured(_array(), 100)
+    np.testing.assert_allclose(jax.jit(transform)(events), transform(events), rtol=1e-6)
+
+
+def test_vmap_is_a_loop(transform):
+    recordings = [Events.from_structured(_array(n, n), 80) for n in (80, 33, 1)]
+    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *recordings)
+    out = jax.vmap(transform)(batch)
+    for k, events in enumerate(recordings):
+        np.testing.assert_allclose(out[k], transform(events), rtol=1e-6)
+
+
+def test_padding_contributes_nothing(transform):
+    array = _array()
+    plain = transform(Events.from_structured(array))
+    np.testing.assert_array_equal(transform(Events.from_structured(array, 137)), plain)
+    # padding of any content, in front and in between
+    events = Events.from_structured(array)
+    at = np.sort(np.random.default_rng(0).choice(180, 80, replace=False))
+
+    def spread(values, filler):
+        out = np.full(180, filler, np.asarray(values).dtype)
+        out[at] = values
+        return out
+
+    for fillers in [(0, 0, 0.0, 1.0), (-1, 99, np.nan, np.nan), (2, 2, -np.inf, 5.0)]:
+        fields = (events.x, events.y, events.t, events.p)
+        x, y, t, p = (spread(v, f) for v, f in zip(fields, fillers, strict=True))
+        padded = Events(x, y, t, p, spread(np.ones(80, bool), False))
+        np.testing.assert_array_equal(transform(padded), plain)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "t"),
+    [
+        (-1, 0, 1e-3),
+        (5, 0, 1e-3),
+        (0, -1, 1e-3),
+        (0, 4, 1e-3),
+        (0, 0, np.nan),
+        (0, 0, np.inf),
+        (0, 0, -np.inf),
+    ],
+)
+def test_events_off_the_sensor_or_at_no_time_are_left_out(transform, x, y, t):
+    events = Events.from_structured(_array())
+    more = Events(
+        *(
+            jnp.append(getattr(events, name), value)
+            for name, value in zip("xytp", (x, y, t, 1.0), strict=True)
+        )
+    )
+    np.testing.assert_array_equal(transform(more), transform(events))
+
+
+def test_frames_sum_to_the_number_of_events_that_count():
+    t = [-1e-3, 0.0, 1.999e-3, 2e-3, np.nan, 1e-3]
+    events = Events(x=[0] * 6, y=[0] * 6, t=t, p=[1, 1, 1, 1, 1, 0], mask=[True] * 6)
+    frames = to_frames(events, 2, (1, 1))
+    np.testing.assert_array_equal(frames[..., 0, 0], [[0, 1], [1, 1]])
+    assert int(events.mask.sum()) - int(frames.sum()) == 3
+
+
+def test_floating_polarities_are_weights_and_zero_or_nan_is_no_sign():
+    events = Events(x=[0, 1, 2], y=[0] * 3, t=[0.0, 1e-3, 2e-3], p=[0.5, 0.0, np.nan])
+    assert float(to_frames(events, 3, (1, 3)).sum()) == 1
+    assert float((to_time_surface(events, 3, (1, 3), 1e-3) > 0).sum()) == 3
+    grid = to_voxel_grid(events, 3, (1, 3))
+    np.testing.assert_array_equal(grid[:, 0, 0], [0.5, 0, 0])
+    np.testing.assert_array_equal(grid[:, 0, 1], 0)
+    assert np.isnan(grid[2, 0, 2])
+
+
+@pytest.mark.parametrize("capacity", [1, 6])
+def test_no_events_give_zeros(transform, capacity):
+    empty = Events.from_structured(np.zeros(0, FIELDS), capacity)
+    out = transform(empty)
+    np.testing.assert_array_equal(out, 0)
+    np.testing.assert_array_equal(out, transform(Events.from_structured(np.zeros(0, FIELDS))))
+    nothing = jnp.zeros(0)
+    none = Events(nothing.astype(int), nothing.astype(int), nothing, nothing)
+    np.testing.assert_array_equal(transform(none), 0)
+    gradient = eqx.filter_grad(lambda e: transform(e).sum())(empty)
+    np.testing.assert_array_equal(gradient.t, 0)
+    np.testing.assert_array_equal(gradient.p, 0)
+
+
+def _numerical_gradient(f, x, h):
+    gradient = np.zeros(x.size)
+    for i in range(x.size):
+        e = np.zeros(x.size)
+        e[i] = h
+        gradient[i] = (float(f(jnp.asarray(x + e))) - float(f(jnp.asarray(x - e)))) / (2 * h)
+    return gradient
+
+
+def _with(events, **fields):
+    names = list(fields)
+    return eqx.tree_at(lambda e: [getattr(e, n) for n in names], events, list(fields.values()))
+
+
+@pytest.mark.parametrize("name", ["voxel_grid", "time_surface"])
+@pytest.mark.parametrize("field", ["t", "p"])
+def test_derivatives_are_finite_differences(x64, name, field):
+    rng = np.random.default_rng(0)
+    # away from bins and edges, and no two at one time
+    array = _array(40)
+    array["t"] = rng.permutation(np.arange(40) * 200 + 37)
+    events = Events.from_structured(array, 45, origin=0)
+    weights = None
+
+    def loss(values):
+        out = TRANSFORMS[name](_with(events, **{field: values}))
+        return jnp.sum(weights * out)
+
+    weights = jnp.asarray(rng.normal(size=TRANSFORMS[name](events).shape))
+    values = np.asarray(getattr(events, field))
+    expected = _numerical_gradient(loss, values, 1e-7)
+    reverse = jax.grad(loss)(jnp.asarray(values))
+    np.testing.assert_allclose(reverse, expected, rtol=1e-5, atol=1e-4)
+    forward = jax.jacfwd(loss)(jnp.asarray(values))
+    np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(reverse[40:], 0)  # the padding
+    assert np.any(np.asarray(reverse) != 0) == ((name, field) != ("time_surface", "p"))
+
+
+def test_the_voxel_grids_derivative_at_the_ends_and_instants():
+    # three bins over one second: ds/dt = 2 per second; at s = 1 that of the interval after
+    def grid(t):
+        times = jnp.stack([jnp.array(0.0), t, jnp.array(1.0)])
+        events = Events(x=[0, 1, 0], y=[0, 0, 0], t=times, p=[1, 1, 1])
+        return to_voxel_grid(events, 3, (1, 2))[:, 0, 1]
+
+    np.testing.assert_allclose(jax.jacfwd(grid)(0.25), [-2, 2, 0])
+    np.testing.assert_allclose(jax.jacfwd(grid)(0.5), [0, -2, 2])
+    # at the end that of the interval before, less the half that moves `t_last`
+    np.testing.assert_allclose(jax.jacfwd(grid)(1.0), [0, -1, 1])
+
+
+def test_the_time_surfaces_derivative_is_the_surface_over_tau_of_the_last_event_only():
+    def surface(t):
+        events = Events(x=[0, 0], y=[0, 0], t=t, p=[1, 1])
+        return to_time_surface(events, 2, (1, 1), tau=2e-3)[:, 1, 0, 0]
+
+    t = jnp.array([0.4e-3, 1.5e-3])
+    value = np.exp([-0.3, -0.25])
+    np.testing.assert_allclose(surface(t), value, rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.jacrev(surface)(t), [[value[0] / 2e-3, 0], [0, value[1] / 2e-3]], rtol=1e-6
+    )
+    together = jnp.array([0.4e-3, 0.4e-3])
+    np.testing.assert_array_equal(jax.jacrev(surface)(together)[:, 0], 0)
+
+
+def test_left_out_events_have_no_nan_derivatives(transform):
+    events = Events([0, 1, 0], [0, 0, 9], [jnp.nan, 1e-3, 5e-4], [1.0, -1.0, jnp.nan])
+    gradient = eqx.filter_grad(lambda e: transform(e).sum())(events)
+    assert np.isfinite(gradient.t).all()
+    assert np.isfinite(gradient.p).all()
+
+
+def test_gradient_of_frames_is_zero():
+    events = Events.from_structured(_array())
+    gradient = eqx.filter_grad(lambda e: TRANSFORMS["frames"](e).sum())(events)
+    np.testing.assert_array_equal(gradient.t, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "kwargs", "message"),
+    [
+        ({}, {"capacity": 79}, r"`capacity` must be at least the number of events, 80, got 79"),
+        ({}, {"capacity": 0}, "`capacity` must be at least 1, got 0"),
+        ({}, {"time_unit": 0.0}, "`time_unit` must be positive, got 0.0"),
+        ({}, {"origin": float("nan")}, "`origin` must be finite, got nan"),
+        ({"p": 2}, {}, r"`p` must hold 0 and 1, or -1 and 1, got \[0.0, 1.0, 2.0\]"),
+        ({"p": -1}, {}, r"`p` must hold 0 and 1, or -1 and 1, got \[-1.0, 0.0, 1.0\]"),
+    ],
+)
+def test_bad_recordings_are_refused(change, kwargs, message):
+    array = _array()
+    for name, value in change.items():
+        array[name][0] = value
+    with pytest.raises(ValueError, match=message):
+        Events.from_structured(array, **kwargs)
+
+
+def test_arrays_of_another_kind_are_refused():
+    for array in (np.zeros((3, 4)), _array()[["x", "y", "t"]], _array()[:, None]):
+        with pytest.raises(ValueError, match="`array` must be a 1-D structured array"):
+            Events.from_structured(array)
+    array = _array().astype([("x", "i2"), ("y", "i2"), ("t", "f8"), ("p", "i1")])
+    array["t"][3] = np.nan
+    with pytest.raises(ValueError, match="`t` must be finite"):
+        Events.from_structured(array)
+
+
+def test_fields_of_different_lengths_are_refused():
+    with pytest.raises(TypeCheckError, match="'y'"):
+        Events(jnp.zeros(3, int), jnp.zeros(2, int), jnp.zeros(3), jnp.zeros(3))
+    with pytest.raises(ValueError, match="must be 1-D and of one length"):
+        Events([0, 0], [0], [0.0, 0.0], [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda e: to_frames(e, 0, SIZE), "`seq_length` must be at least 1, got 0"),
+        (lambda e: to_frames(e, 3, (0, 5)), "`sensor_size` must be at least 1, got 0"),
+        (lambda e: to_frames(e, 3, SIZE, 0.0), "`dt` must be positive, got 0.0"),
+        (lambda e: to_frames_by_count(e, 3, SIZE, 0), "`event_count` must be at least 1"),
+        (lambda e: to_voxel_grid(e, 0, SIZE), "`n_bins` must be at least 1, got 0"),
+        (lambda e: to_time_surface(e, 3, SIZE, -1.0), "`tau` must be positive, got -1.0"),
+    ],
+)
+def test_bad_sizes_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(Events.from_structured(_array()))
+
+
+def test_tonics_sensor_size_is_refused():
+    with pytest.raises(TypeCheckError, match="sensor_size"):
+        to_frames(Events.from_structured(_array()), 3, (5, 4, 2))

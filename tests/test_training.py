@@ -1,0 +1,280 @@
+"""Decoding and losses of spike times, penalties, frozen parts, first weights, padding."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+from jax.test_util import check_grads
+
+import jaxsnn_eqx as snn
+
+# -- first spikes
+
+
+def test_first_spike_time_against_numpy():
+    spikes = np.asarray(jr.bernoulli(jr.key(0), 0.1, (25, 40)), np.float32)
+    expected = np.where(spikes.any(axis=0), spikes.argmax(axis=0), 25) * 2e-3
+    assert (expected == 0.05).any()
+    np.testing.assert_allclose(snn.FirstSpikeTime(dt=2e-3)(spikes), expected, rtol=1e-6)
+
+
+def test_silence_is_later_than_any_spike_and_no_sentinel():
+    # a silent unit that decodes as −1 would be the first of all
+    times = snn.FirstSpikeTime()(jnp.zeros((6, 1)).at[5].set(1.0))
+    assert float(times[0]) < float(snn.FirstSpikeTime()(jnp.zeros((6, 1)))[0])
+
+
+def test_the_derivative_of_the_first_spike_time(x64):
+    spikes = jnp.array([0.0, 0.0, 1.0, 0.0, 1.0, 0.0])
+    # an earlier spike brings it forward, the loss of the first puts it off by two steps
+    expected = np.array([-2, -1, -2, 0, 0, 0]) * 1e-3
+    for jac in (jax.jacfwd, jax.jacrev):
+        np.testing.assert_allclose(jac(snn.FirstSpikeTime())(spikes), expected, atol=1e-12)
+    soft = jr.uniform(jr.key(0), (9,), jnp.float64)
+    check_grads(snn.FirstSpikeTime(), (soft,), order=1, eps=1e-6)
+
+
+def test_spike_time_loss_is_a_cross_entropy_of_early():
+    times = jnp.array([3e-3, 1e-3, 9e-3])
+    expected = -np.log(np.exp(-3) / np.exp([-3.0, -1.0, -9.0]).sum())
+    np.testing.assert_allclose(snn.spike_time_loss(times, 0, tau=1e-3), expected, rtol=1e-6)
+    grad = jax.grad(lambda t: snn.spike_time_loss(t, 0, tau=1e-3))(times)
+    assert grad[0] > 0  # the label's spike should come earlier, the others later
+    assert (grad[1:] < 0).all()
+
+
+def test_a_neuron_learns_its_spike_time():
+    linear = eqx.nn.Linear(20, 3, use_bias=False, key=jr.key(1))
+    linear = eqx.tree_at(lambda m: m.weight, linear, 8 * jnp.abs(linear.weight))
+    model = snn.Network(
+        [
+            snn.LatencyEncoder(40, 2e-2),
+            snn.OverTime(linear),
+            snn.LIF(surrogate=snn.SuperSpike(10.0)),
+            snn.FirstSpikeTime(),
+        ]
+    )
+    x = jr.uniform(jr.key(2), (20,))
+    optimizer = optax.adam(2e-2)
+
+    @eqx.filter_jit
+    def update(model, state):
+        def loss(model):
+            return snn.spike_time_loss(model(x), 2, tau=2e-3)
+
+        value, grads = eqx.filter_value_and_grad(loss)(model)
+        updates, state = optimizer.update(grads, state)
+        return eqx.apply_updates(model, updates), state, value
+
+    state = optimizer.init(eqx.filter(model, eqx.is_inexact_array))
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
+        for _ in range(100):
+            model, state, value = update(model, state)
+    assert float(value) < 0.1
+    assert int(jnp.argmin(model(x))) == 2
+
+
+# -- penalties
+
+
+def test_penalties_against_numpy():
+    spikes = np.asarray(jr.bernoulli(jr.key(0), 0.2, (4, 50, 6)), np.float32)
+    spikes[..., 0] = 0
+    rates = spikes.mean(axis=(0, 1)) / 1e-3
+    outside = np.maximum(50 - rates, 0) + np.maximum(rates - 190, 0)
+    assert (outside > 0).sum() >= 2
+    penalty = snn.rate_penalty(spikes, low=50.0, high=190.0)
+    np.testing.assert_allclose(penalty, np.mean((outside / 1000) ** 2), rtol=1e-4)
+    np.testing.assert_allclose(
+        snn.activity_penalty(spikes), spikes.sum(axis=1).mean(), rtol=1e-6
+    )
+    # a silent neuron is told to fire more, an overactive one less, the others nothing
+    grad = jax.grad(lambda z: snn.rate_penalty(z, low=50.0, high=190.0))(jnp.asarray(spikes))
+    np.testing.assert_array_equal(
+        np.sign(grad[0, 0]), np.where(rates < 50, -1, np.where(rates > 190, 1, 0))
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: snn.rate_penalty(jnp.ones((3, 2)), low=5.0, high=5.0), "0 <= low < high"),
+        (lambda: snn.rate_penalty(jnp.ones((3, 2)), low=-1.0), "0 <= low < high"),
+        (lambda: snn.spike_time_loss(jnp.ones(3), 0, tau=0.0), "`tau` must be positive"),
+        (
+            lambda: snn.fluctuation_driven(
+                eqx.nn.Linear(2, 2, key=jr.key(0)), 1000.0, key=jr.key(0)
+            ),
+            "`rate` must be below 1/dt = 1000 Hz",
+        ),
+        (
+            lambda: snn.fluctuation_driven(
+                eqx.nn.Linear(2, 2, key=jr.key(0)),
+                10.0,
+                snn.LIFParameters(v_leak=0.7),
+                key=jr.key(0),
+            ),
+            "`params` must have `v_leak` below `v_th`",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# -- frozen parts
+
+
+def _model():
+    return snn.Network(
+        [
+            snn.LearnableLIFEncoder(5, 12),
+            snn.OverTime(eqx.nn.Linear(5, 4, key=jr.key(0))),
+            snn.LIF(),
+            snn.SpikeCount(),
+        ]
+    )
+
+
+def test_weight_decay_does_not_move_what_is_frozen():
+    model = _model()
+    trained, rest = eqx.partition(model, snn.filter_spec(model, frozen=lambda m: m[0]))
+    optimizer = optax.adamw(0.1, weight_decay=0.5)
+    state = optimizer.init(trained)
+    grads = jax.grad(lambda t: eqx.combine(t, rest)(jnp.ones(5)).sum())(trained)
+    with jax.numpy_dtype_promotion("standard"):
+        updates, _ = optimizer.update(grads, state, trained)
+    after = eqx.combine(eqx.apply_updates(trained, updates), rest)
+    for before, moved in zip(jax.tree.leaves(model[0]), jax.tree.leaves(after[0]), strict=True):
+        np.testing.assert_array_equal(before, moved)
+    assert not np.array_equal(after[1].layer.weight, model[1].layer.weight)
+
+
+def test_filter_spec_of_several_parts_and_of_one_without_leaves():
+    model = _model()
+    spec = snn.filter_spec(model, frozen=lambda m: (m[0].log_v_th, m[1].layer.bias))
+    assert sum(jax.tree.leaves(spec)) == 4
+    fixed = snn.Network([snn.ConstantCurrentLIFEncoder(5), *model[1:]])
+    assert sum(jax.tree.leaves(snn.filter_spec(fixed, frozen=lambda m: m[0]))) == 2
+
+
+# -- first weights
+
+
+@pytest.mark.parametrize("xi", [1.0, 2.0])
+@pytest.mark.parametrize(("inputs", "rate"), [(100, 15.0), (1000, 15.0), (300, 80.0)])
+def test_the_membrane_fluctuates_as_asked(inputs, rate, xi):
+    params = snn.LIFParameters(tau_syn=4e-3, tau_mem=1.5e-2, v_th=0.8, v_leak=0.1)
+    linear = snn.fluctuation_driven(
+        eqx.nn.Linear(inputs, 200, key=jr.key(0)), rate, params, xi=xi, key=jr.key(1)
+    )
+    spikes = snn.PoissonEncoder(3000, rate)(jnp.ones(inputs), key=jr.key(2))
+    voltages = snn.LI(params)(snn.OverTime(linear)(spikes))[500:]
+    deviation = float(jnp.sqrt(jnp.var(voltages, axis=0).mean()))  # of each neuron, over time
+    assert deviation == pytest.approx(0.7 / xi, rel=0.08)
+    np.testing.assert_array_equal(linear.bias, 0)
+
+
+def test_a_hidden_layer_fires_at_first_whatever_the_size_of_its_input():
+    shares, rates = [], []
+    for inputs in (50, 500, 2000):
+        k1, k2, k3 = jr.split(jr.key(inputs), 3)
+        spikes = snn.PoissonEncoder(500, 20.0)(jnp.ones(inputs), key=k1)
+        linear = eqx.nn.Linear(inputs, 200, key=k2)
+        silent = snn.LIF()(snn.OverTime(linear)(spikes))
+        linear = snn.fluctuation_driven(linear, 20.0, key=k3)
+        firing = snn.LIF()(snn.OverTime(linear)(spikes))
+        assert float(silent.any(axis=0).mean()) < 0.2  # Equinox's own
+        shares.append(float(firing.any(axis=0).mean()))
+        rates.append(float(firing.mean()) / 1e-3)
+    assert min(shares) > 0.85
+    assert all(10 < rate < 60 for rate in rates)
+
+
+# -- padding, and truncated backpropagation
+
+
+def _network():
+    k1, k2 = jr.split(jr.key(0))
+    linear = eqx.nn.Linear(4, 6, key=k1)
+    return snn.Network(
+        [
+            snn.OverTime(eqx.tree_at(lambda m: m.weight, linear, 6 * linear.weight)),
+            snn.LIF(),
+            snn.OverTime(eqx.nn.Linear(6, 3, use_bias=False, key=k2)),
+            snn.LI(),
+            snn.MeanOverTime(),
+        ]
+    )
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 15])
+@pytest.mark.parametrize("padding", [0.0, 1e6, jnp.nan])
+def test_padding_changes_nothing(length, padding):
+    network = _network()
+    xs = jr.normal(jr.key(1), (15, 4)) + 1
+    padded = xs.at[length:].set(padding)
+    mask = jnp.arange(15) < length
+    start = network.init(xs[0])
+    state, outs = snn.run_masked(network, start, padded, mask)
+    expected_state, expected = network.run(start, xs[:length])
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(expected_state), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outs[-1], expected if length else jnp.zeros(3), rtol=1e-5)
+    np.testing.assert_array_equal(outs[length:], jnp.tile(outs[-1], (15 - length, 1)))
+
+
+def test_the_gradient_is_that_of_the_sequence_without_padding():
+    network = _network()
+    xs = jr.normal(jr.key(1), (15, 4)) + 1
+
+    def masked(network, xs):
+        mask = jnp.arange(15) < 9
+        return snn.run_masked(network, network.init(xs[0]), xs, mask)[1][-1].sum()
+
+    for padding in (0.0, jnp.nan):
+        padded = xs.at[9:].set(padding)
+        grads = eqx.filter_grad(masked)(network, padded)
+        expected = eqx.filter_grad(lambda n, xs: n(xs).sum())(network, xs[:9])
+        for a, b in zip(jax.tree.leaves(grads), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(jax.grad(masked, argnums=1)(network, padded)[9:], 0)
+
+
+def test_a_batch_of_different_lengths():
+    network = _network()
+    xs = jr.normal(jr.key(1), (3, 15, 4)) + 1
+    lengths = np.array([4, 15, 8])
+    mask = jnp.asarray(np.arange(15) < lengths[:, None])
+
+    def decide(xs, mask):
+        return snn.run_masked(network, network.init(xs[0]), xs, mask)[1][-1]
+
+    batched = jax.vmap(decide)(xs, mask)
+    for out, x, length in zip(batched, xs, lengths, strict=True):
+        np.testing.assert_allclose(out, network(x[:length]), rtol=1e-5, atol=1e-6)
+
+
+def test_truncated_backpropagation_stops_at_the_chunk():
+    network = _network()[:-1]
+    xs = jr.normal(jr.key(1), (20, 4)) + 1
+
+    def last_chunk(xs, *, truncate):
+        state = network.init(xs[0])
+        for start in range(0, 20, 5):
+            state = jax.lax.stop_gradient(state) if truncate else state
+            state, out = network.run(state, xs[start : start + 5])
+        return out.sum()
+
+    whole = jax.grad(lambda xs: last_chunk(xs, truncate=False))(xs)
+    truncated = jax.grad(lambda xs: last_chunk(xs, truncate=True))(xs)
+    np.testing.assert_allclose(
+        last_chunk(xs, truncate=True), last_chunk(xs, truncate=False), rtol=1e-6
+    )
+    assert float(jnp.abs(whole[:15]).max()) > 0
+    np.testing.assert_array_equal(truncated[:15], 0)
+    assert float(jnp.abs(truncated[15:]).max()) > 0
