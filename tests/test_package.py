@@ -23,7 +23,8 @@ PUBLIC = {name: value for name, value in vars(snn).items() if not name.startswit
 def test_import_warns_of_nothing_and_imports_no_optional_dependency():
     code = (
         "import sys, jaxsnn_eqx\n"
-        "optional = {'optax', 'sklearn', 'matplotlib', 'tqdm', 'jaxsnn', 'pytest', 'torch'}\n"
+        "optional = {'optax', 'sklearn', 'matplotlib', 'tqdm', 'jaxsnn', 'pytest', 'torch', "
+        "'nir', 'h5py'}\n"
         "print(sorted(optional & set(sys.modules)))\n"
     )
     run = subprocess.run(
@@ -60,7 +61,7 @@ def test_an_example_in_every_docstring_of_what_a_user_calls():
     abstract = [n for n in PUBLIC if n.startswith("Abstract")]
     # `plotting` is an attribute once something has imported it; `load` has `save`'s example
     plain = {"SynapticState", "functional", "datasets", "events", "spike_trains", "metrics"}
-    plain |= {"plotting", "load"}
+    plain |= {"plotting", "nir", "load"}
     surrogates = [
         n
         for n, v in PUBLIC.items()

@@ -1,0 +1,139 @@
+"""Trains a network on digits, writes it as NIR, and runs it in other simulators.
+
+    pip install "jaxsnn_eqx[examples,nir]"
+    python examples/nir_interop.py                  # write digits.nir, read it, compare
+    python examples/nir_interop.py --short          # three epochs, to see that it runs
+    pip install norse snntorch spyx
+    python examples/nir_interop.py --norse --snntorch --spyx
+
+The network is that of `digits.py`. Every reader runs the same graph on the test digits; the
+maximum over time is taken here, since NIR has no decoders. What each of them does otherwise
+than this package, and what that costs, is printed beside how often they agree.
+"""
+
+import argparse
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import nir
+import numpy as np
+from digits import EPOCHS, SHORT_EPOCHS, STEPS, load, make_network, to_current, train
+
+import jaxsnn_eqx as snn
+from jaxsnn_eqx import nir as snn_nir
+
+SNNTORCH_DT = 1e-4  # the only step that snnTorch's reader knows
+
+
+def run_here(network: snn.Network, inputs) -> np.ndarray:
+    """The readout's voltages, of shape `"batch time classes"`."""
+    return np.asarray(eqx.filter_jit(jax.vmap(network))(inputs))
+
+
+def run_in_norse(path: Path, currents: np.ndarray) -> np.ndarray:
+    import norse.torch  # pyright: ignore[reportMissingImports]
+    import torch  # pyright: ignore[reportMissingImports]
+
+    module = norse.torch.from_nir(nir.read(path), dt=1e-3)
+    voltages, state = [], None
+    with torch.no_grad():
+        for _ in range(STEPS):
+            _, state = module(torch.from_numpy(currents), state)
+            [(_, membrane)] = state.state["cubalif_1"]
+            voltages.append(membrane.v.numpy())
+    return np.stack(voltages, axis=1)
+
+
+def run_in_snntorch(path: Path, currents: np.ndarray) -> np.ndarray:
+    import torch  # pyright: ignore[reportMissingImports]
+    from snntorch.import_nir import import_from_nir  # pyright: ignore[reportMissingImports]
+
+    graph: Any = nir.read(path)
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints all of `w_in`
+        module = import_from_nir(graph)
+    voltages = []
+    with torch.no_grad():
+        for _ in range(STEPS):
+            module(torch.from_numpy(currents))
+            # snnTorch leaves the readout's `r * w_in` out
+            readout = module.get_submodule("cubalif_1")
+            voltages.append(readout.mem.numpy() / graph.nodes["cubalif_1"].r)
+    return np.stack(voltages, axis=1)
+
+
+def run_in_spyx(path: Path, spikes: np.ndarray) -> np.ndarray:
+    import spyx.nir  # pyright: ignore[reportMissingImports]
+
+    graph: Any = nir.read(path)
+    time_first = jnp.asarray(np.swapaxes(spikes, 0, 1))
+    _, (_, states) = spyx.nir.from_nir(graph, time_first, dt=1e-3, return_all_states=True)
+    voltages = np.split(np.asarray(states[-1]), 2, axis=-1)[0]
+    # spyx leaves the readout's `r * w_in` out, too
+    return np.swapaxes(voltages, 0, 1) / graph.nodes["cubalif_1"].r
+
+
+def compare(name: str, theirs: np.ndarray, ours: np.ndarray, classes: np.ndarray, early: int):
+    """Predictions, and voltages at the same step of the network, `early` steps apart."""
+    answers, expected = (v.max(axis=1).argmax(axis=1) for v in (theirs, ours))
+    error = np.abs(theirs[:, : STEPS - early] - ours[:, early:]).max()
+    print(
+        f"{name}: the same answer for {np.mean(answers == expected):.2%} of {len(classes)} "
+        f"digits, accuracy {np.mean(answers == classes):.2%} (here "
+        f"{np.mean(expected == classes):.2%}), voltages within {error:.1e} of those "
+        f"{early} step{'s' * (early != 1)} later here, which reach {np.abs(ours).max():.1f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Runs a trained network in other simulators.")
+    parser.add_argument("--short", action="store_true", help=f"{SHORT_EPOCHS} epochs")
+    parser.add_argument("--norse", action="store_true")
+    parser.add_argument("--snntorch", action="store_true")
+    parser.add_argument("--spyx", action="store_true")
+    parser.add_argument("--out", default="digits.nir", help="where to write the graph")
+    args = parser.parse_args()
+
+    train_digits, test_digits = load(validate=False, seed=0)
+    network_key, train_key = jr.split(jr.key(0))
+    epochs = SHORT_EPOCHS if args.short else EPOCHS
+    network, _ = train(make_network(network_key), train_digits, epochs=epochs, key=train_key)
+    network = network[:-1]  # the maximum over time stays here
+    currents = np.asarray(jax.vmap(to_current)(jnp.asarray(test_digits.images)))
+    classes = test_digits.classes
+    ours = run_here(network, currents)
+
+    path = Path(args.out)
+    nir.write(path, snn_nir.to_nir(network))
+    again = snn_nir.from_nir(nir.read(path), seq_length=STEPS)
+    compare(f"{path}, read here", run_here(again, currents), ours, classes, early=0)
+
+    # None of these readers has `CubaLI`: Norse leaves it out without a word. So the readout
+    # goes to them as neurons that never fire, and is found in their membranes.
+    for_peers = path.with_suffix(".peers.nir")
+    if args.norse:
+        nir.write(for_peers, snn_nir.to_nir(network, li=nir.CubaLIF))
+        # It adds a step's input before it integrates the membrane: one step early.
+        compare("Norse", run_in_norse(for_peers, currents), ours, classes, early=1)
+    if args.snntorch:
+        graph = snn_nir.to_nir(network, li=nir.CubaLIF, dt=SNNTORCH_DT)
+        nir.write(for_peers, graph)
+        compare("snnTorch", run_in_snntorch(for_peers, currents), ours, classes, early=1)
+    if args.spyx:
+        # It takes no notice of a `LIF`'s `r`, so it gets the encoder's spikes. It resets by
+        # subtraction, and its readout's synapse starts with the input, as here.
+        spikes = run_here(network[:1], currents)
+        nir.write(for_peers, snn_nir.to_nir(network[1:], li=nir.CubaLIF))
+        theirs = run_in_spyx(for_peers, spikes)
+        compare("spyx", theirs, ours, classes, early=0)
+        soft = eqx.tree_at(lambda n: n.layers[2], network, snn.LIF(soft_reset=True))
+        compare("spyx, soft reset here", theirs, run_here(soft, currents), classes, early=0)
+
+
+if __name__ == "__main__":
+    main()
