@@ -28,7 +28,7 @@ def firing_rate(
     ```python
     >>> import jax.numpy as jnp
     >>> from jaxsnn_eqx.metrics import firing_rate
-    >>> firing_rate(jnp.array([[1, 0], [1, 1], [0, 0], [0, 0]]))
+    >>> firing_rate(jnp.array([[1, 0], [1, 1], [0, 0], [0, 0]])).round()
     Array([500., 250.], dtype=float32)
 
     ```
@@ -41,7 +41,8 @@ def firing_rate(
     **Derivative:** exact. **NaN** gives NaN.
     """
     spikes = _wide(spikes)
-    return spikes.sum(axis=0) / (spikes.shape[0] * _positive_number("dt")(dt))
+    duration = spikes.shape[0] * _positive_number("dt")(dt)
+    return spikes.sum(axis=0) / duration
 
 
 @_checked
