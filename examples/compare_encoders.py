@@ -66,6 +66,7 @@ CODES = {
     "LIFLatencyEncoder": Code(lambda: [snn.LIFLatencyEncoder(STEPS)], gain=4.0),
     "SpatioTemporalEncoder": Code(lambda: [snn.SpatioTemporalEncoder(STEPS, WINDOW)]),
     "LatencyEncoder, linear": Code(lambda: [snn.LatencyEncoder(STEPS, WINDOW)]),
+    "TimeToFirstSpikeEncoder": Code(lambda: [snn.TimeToFirstSpikeEncoder(STEPS, tau=1e-2)]),
     "LatencyEncoder, logarithmic": Code(
         lambda: [snn.LatencyEncoder(STEPS, WINDOW, tau=WINDOW, threshold=0.03)]
     ),
