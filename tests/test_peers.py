@@ -90,3 +90,26 @@ def test_braintools_rank_order_encoder(recorded):
 def test_braintools_delta_encoder_has_the_sizes(recorded):
     ours = snn.DeltaEncoder(0.5)(recorded["signal"])
     np.testing.assert_array_equal(jnp.abs(ours), recorded["braintools.delta"])
+
+
+# -- neurons (`peers/record_neurons.py`)
+
+
+@pytest.fixture(scope="module")
+def neurons():
+    return np.load(Path(__file__).parent / "peers" / "neurons.npz")
+
+
+def test_norse_lif_refrac_step(neurons):
+    # norse adds the input before it integrates, so that its spikes come one step earlier
+    ours = snn.LIF(refractory=3e-3)(neurons["currents"])[1:]
+    assert_but_for_ties(ours, neurons["lif_refrac"][:-1], 1)
+    assert (np.asarray(snn.LIF()(neurons["currents"]))[1:] != ours).mean() > 0.05
+
+
+def test_norse_lsnn_step(neurons):
+    # norse lets the threshold decay once more before it compares
+    beta = 0.25 * (1 - 1e-3 / 5e-2)
+    ours = snn.ALIF(tau_adapt=5e-2, beta=beta)(neurons["currents"])
+    assert_but_for_ties(ours, neurons["lsnn"], 1)
+    assert (np.asarray(snn.LIF()(neurons["currents"])) != ours).mean() > 0.05
