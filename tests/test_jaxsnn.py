@@ -2,8 +2,10 @@
 
 import functools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import pytest
 from jax import lax
@@ -167,3 +169,34 @@ def test_lif_and_li_steps():
     np.testing.assert_array_equal(snn.LIF(params)(xs), spikes)
     _, voltages = lax.scan(li, LIState(zeros, zeros), xs)
     np.testing.assert_allclose(snn.LI(params)(xs), voltages, rtol=1e-5, atol=1e-6)
+
+
+def test_recurrent_spikes_and_gradients():
+    params = snn.LIFParameters(tau_syn=4e-3, tau_mem=9e-3, v_th=0.7, v_leak=0.05, v_reset=-0.1)
+    xs = 0.6 * jr.normal(jr.key(0), (60, 30)) + 0.4
+    weight = 0.5 * jr.normal(jr.key(1), (30, 30))
+    weights = jr.normal(jr.key(2), (60, 30))
+
+    def theirs(weight):
+        def step(carry, x):
+            state, z = carry
+            inputs = {"in": x, "lateral": weight @ z}
+            carry = lif_step(inputs, state, None, superspike, 0.05, 0.7, -0.1, 9e-3, 4e-3, 1e-3)
+            return carry, carry[1]
+
+        zeros = jnp.zeros(30)
+        _, spikes = lax.scan(step, (LIFState(zeros, zeros), zeros), xs)
+        return jnp.vdot(weights, spikes), spikes
+
+    def ours(weight):
+        linear = eqx.nn.Linear(30, 30, use_bias=False, key=jr.key(3))
+        linear = eqx.tree_at(lambda m: m.weight, linear, weight)
+        spikes = snn.Recurrent(snn.LIF(params), linear)(xs)
+        return jnp.vdot(weights, spikes), spikes
+
+    (a, expected), (b, spikes) = (
+        jax.jit(jax.grad(f, has_aux=True))(weight) for f in (theirs, ours)
+    )
+    assert 100 < expected.sum() < 1500
+    np.testing.assert_array_equal(spikes, expected)
+    np.testing.assert_allclose(b, a, rtol=0, atol=1e-5 * float(np.abs(a).max()))
