@@ -333,18 +333,21 @@ def test_a_layer_runs_inside_shard_map(case):
     xs = jnp.stack([case.input(seed=seed) for seed in range(2)])
     key = _key(case)
 
-    def call(xs):
-        return jax.vmap(lambda x: case.layer(x, key=key))(xs)
+    def call_and_grad(xs):
+        out, pull_back = jax.vjp(jax.vmap(lambda x: case.layer(x, key=key)), xs)
+        return out, pull_back(2 * out)[0]
 
-    def grad(xs):
-        return jax.grad(lambda xs: jnp.sum(call(xs) ** 2))(xs)
-
-    for f in (call, grad):
-        for check_vma in (True, False):
-            sharded = jax.shard_map(
-                f, mesh=mesh, in_specs=P("batch"), out_specs=P("batch"), check_vma=check_vma
-            )
-            np.testing.assert_allclose(jax.jit(sharded)(xs), f(xs), rtol=1e-5, atol=1e-6)
+    expected = jax.jit(call_and_grad)(xs)
+    for check_vma in (True, False):
+        sharded = jax.shard_map(
+            call_and_grad,
+            mesh=mesh,
+            in_specs=P("batch"),
+            out_specs=P("batch"),
+            check_vma=check_vma,
+        )
+        for a, b in zip(jax.jit(sharded)(xs), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_the_same_key_draws_the_same_and_steps_differ(case):
