@@ -179,6 +179,14 @@ def test_static_fields_are_compared(one, other, tmp_path):
         snn.load(path, _Held(jnp.ones(2), other))
 
 
+@pytest.mark.filterwarnings("ignore:A JAX array is being set as static")
+def test_the_values_of_static_arrays_are_compared(tmp_path):
+    snn.save(tmp_path / "held", _Held(jnp.ones(2), np.zeros(2)))
+    snn.load(tmp_path / "held", _Held(jnp.ones(2), np.zeros(2)))
+    with pytest.raises(ValueError, match=r"`static` is array of float64, 2: \[0.0, 0.0\] in"):
+        snn.load(tmp_path / "held", _Held(jnp.ones(2), np.ones(2)))
+
+
 def test_what_differs_between_processes_is_not_compared(tmp_path):
     snn.save(tmp_path / "held", _Held(jnp.ones(2), _NotAModule()))
     assert b"0x" not in (tmp_path / "held").read_bytes()
