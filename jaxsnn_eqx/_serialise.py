@@ -1,16 +1,23 @@
 """Models to files and back: what they are in a header, their arrays behind it."""
 
 import dataclasses
+import functools as ft
 import importlib.metadata
 import json
 import os
+import re
 import types
+import uuid
 from pathlib import Path
 from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import jax.random as jr
+import jax.tree_util as jtu
 import numpy as np
+from jax import lax
 
 _FORMAT = 1
 _Model = TypeVar("_Model")
@@ -21,8 +28,8 @@ def save(path: str | os.PathLike, model: Any) -> None:
 
     The first line is JSON: the class of every module, every static parameter and fixed number,
     the shape and dtype of every array, and the versions of this package, Equinox and JAX. Then
-    come the leaves, as `equinox.tree_serialise_leaves` writes them. The file appears whole or
-    not at all, and takes the place of one that was there.
+    come the leaves, as `equinox.tree_serialise_leaves` writes them (of a typed key, its data).
+    The file appears whole or not at all, and takes the place of one that was there.
 
     ```python
     >>> import pathlib, tempfile
@@ -43,14 +50,24 @@ def save(path: str | os.PathLike, model: Any) -> None:
     - `path`: of the file, in a folder that exists.
     - `model`: an `eqx.Module`, or any PyTree of them.
 
-    Nothing is pickled. **Raises:** `OSError` if the file cannot be written.
+    Functions and classes are known by their names, without the private modules they are in:
+    two `lambda`s of one place are taken for the same.
+
+    Nothing is pickled. **Raises:** `OSError` if the file cannot be written; `ValueError` for
+    what has no values to store (`jax.ShapeDtypeStruct`) or needs pickle (arrays of objects).
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    header = _header(model)
+    for where, leaf in jtu.tree_leaves_with_path(model):
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            name = jtu.keystr(where).lstrip(".") or "model"
+            raise ValueError(f"`{name}` has no values to store, got {leaf}.")
+    # a name of its own, for several threads and processes may save at once
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(json.dumps(_header(model)).encode() + b"\n")
-            eqx.tree_serialise_leaves(file, model)
+            file.write(json.dumps(header).encode() + b"\n")
+            eqx.tree_serialise_leaves(file, model, _write)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -69,28 +86,38 @@ def load(path: str | os.PathLike, like: _Model) -> _Model:
 
     **Returns:**
 
-    `like`, with the arrays of the file. See `save` for an example.
+    `like`, with the arrays of the file, on the default device. See `save` for an example.
 
     Nothing is unpickled. **Raises:** `ValueError` if the file and `like` differ in a class, a
     parameter, a fixed number, or an array's shape or dtype, naming the field; if it is of
-    another format, or of another minor version of this package; or if it is damaged, or no such
-    file at all.
+    another format, or of another minor version of this package, in which the same parameters
+    may mean something else; or if it is damaged, or no such file at all. Other versions of JAX
+    and Equinox are read: they change neither arrays nor what the fields say.
     """
+    path = Path(path)
     with open(path, "rb") as file:
+        foreign = ValueError(f"{os.fspath(path)!r} is no file that `save` wrote.")
         try:
             header = json.loads(file.readline())
             format_ = header["jaxsnn_eqx file format"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{os.fspath(path)!r} is no file that `save` wrote.") from error
+            raise foreign from error
         expected = _header(like)
         _compare("the file format", format_, expected["jaxsnn_eqx file format"])
-        minor = [h["versions"]["jaxsnn_eqx"].split(".")[:2] for h in (header, expected)]
-        _compare("the version of jaxsnn_eqx", *(".".join(m) for m in minor))
-        for name in header["model"] | expected["model"]:
-            values = [h["model"].get(name, "absent") for h in (header, expected)]
-            _compare(f"`{name}`" if name else "the model", *values)
         try:
-            model = eqx.tree_deserialise_leaves(file, like)
+            version, saved = str(header["versions"]["jaxsnn_eqx"]), dict(header["model"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise foreign from error
+        versions = version, expected["versions"]["jaxsnn_eqx"]
+        if _UNKNOWN not in versions:
+            minor = [".".join(v.split(".")[:2]) for v in versions]
+            _compare("the version of jaxsnn_eqx", *minor)
+        for name in saved | expected["model"]:
+            values = [described.get(name, "absent") for described in (saved, expected["model"])]
+            _compare(f"`{name}`" if name else "the model", *values)
+        like = jtu.tree_map(_with_key, like)
+        try:
+            model = eqx.tree_deserialise_leaves(file, like, _read)
             rest = file.read(1)
         except (ValueError, EOFError, RuntimeError, OSError) as error:
             raise ValueError(f"{os.fspath(path)!r} is cut off or damaged.") from error
@@ -99,49 +126,113 @@ def load(path: str | os.PathLike, like: _Model) -> _Model:
     return model
 
 
+# Equinox writes and reads all leaves but typed keys, and the dtypes that NumPy has not.
+
+
+def _write(file: Any, leaf: Any) -> None:
+    eqx.default_serialise_filter_spec(file, jr.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _read(file: Any, leaf: Any) -> Any:
+    if _is_key(leaf):
+        return jr.wrap_key_data(np.load(file, allow_pickle=False), impl=jr.key_impl(leaf))
+    if not _is_array(leaf) or leaf.dtype.kind != "V":
+        return eqx.default_deserialise_filter_spec(file, leaf)
+    array = np.load(file, allow_pickle=False).view(leaf.dtype)  # NumPy wrote its bits alone
+    return array if isinstance(leaf, np.ndarray) else jnp.asarray(array)
+
+
+def _with_key(leaf: Any) -> Any:
+    # of a key, Equinox wants to see more than its shape
+    if isinstance(leaf, jax.ShapeDtypeStruct) and _is_key(leaf):
+        return lax.full(leaf.shape, 0, leaf.dtype)
+    return leaf
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct)
+
+
+def _is_key(leaf: Any) -> bool:
+    return _is_array(leaf) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
 def _compare(what: str, in_file: Any, in_like: Any) -> None:
     if in_file != in_like:
         raise ValueError(f"{what} is {in_file} in the file and {in_like} in `like`.")
+
+
+_UNKNOWN = "unknown"
 
 
 def _header(model: Any) -> dict:
     names = ("jaxsnn_eqx", "equinox", "jax")
     return {
         "jaxsnn_eqx file format": _FORMAT,
-        "versions": {name: importlib.metadata.version(name) for name in names},
-        "model": dict(_describe(model, "")),
+        "versions": {name: _version(name) for name in names},
+        "model": dict(_describe(model, "", stored=True)),
     }
 
 
-def _describe(node: Any, name: str):
-    """Every part of a PyTree by its path: what it is, but for the values of arrays."""
-    if isinstance(node, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # run from its source tree
+        return _UNKNOWN
+
+
+def _describe(node: Any, name: str, stored: bool):
+    """Every part of a PyTree by its path: what it is, but for the values that are `stored`.
+
+    Those of arrays in static fields, and in what JAX takes for a leaf, are not.
+    """
+    if _is_array(node):
+        if node.dtype == object:
+            raise ValueError(f"`{name}` is an array of objects, which cannot be stored.")
         shape = "x".join(map(str, node.shape)) or "scalar"
-        yield name, f"array of {node.dtype}, {shape}"
-    elif dataclasses.is_dataclass(node) and not isinstance(node, type):
+        values = "" if stored else f": {np.asarray(node).tolist()}"
+        yield name, f"array of {node.dtype}, {shape}{values}"
+        return
+    stored = stored and not jtu.all_leaves([node])
+    if dataclasses.is_dataclass(node) and not isinstance(node, type):
         yield name, _qualified(type(node))
         for field in dataclasses.fields(node):
             inner = getattr(node, field.name)
-            yield from _describe(inner, f"{name}.{field.name}" if name else field.name)
+            path = f"{name}.{field.name}" if name else field.name
+            yield from _describe(inner, path, stored and not field.metadata.get("static"))
     elif isinstance(node, list | tuple):
         yield name, f"{_qualified(type(node))} of {len(node)}"
         for i, inner in enumerate(node):
-            yield from _describe(inner, f"{name}[{i}]")
+            yield from _describe(inner, f"{name}[{i}]", stored)
     elif isinstance(node, dict):
-        yield name, f"dict of {len(node)}"
+        # JAX sorts the keys of a `dict`, and keeps the order of any other
+        keys = f"{len(node)}" if type(node) is dict else f"{list(node)}"
+        yield name, f"{_qualified(type(node))} of {keys}"
         for key, inner in node.items():
-            yield from _describe(inner, f"{name}[{key!r}]")
+            yield from _describe(inner, f"{name}[{key!r}]", stored)
+    elif isinstance(node, set | frozenset):
+        yield name, f"{_qualified(type(node))} of {sorted(map(repr, node))}"
     elif isinstance(node, bool | int | float | complex | str | bytes | None | np.dtype):
         yield name, repr(node)
     elif isinstance(node, types.MethodType):
         yield name, _qualified(node.__func__)
-        yield from _describe(node.__self__, f"{name}.__self__")
-    elif callable(node):
+        yield from _describe(node.__self__, f"{name}.__self__", stored)
+    elif isinstance(node, ft.partial):
+        yield name, _qualified(type(node))
+        for part in ("func", "args", "keywords"):
+            yield from _describe(getattr(node, part), f"{name}.{part}", stored)
+    elif not jtu.all_leaves([node]):
+        yield name, _qualified(type(node))
+        for i, inner in enumerate(eqx.tree_flatten_one_level(node)[0]):
+            yield from _describe(inner, f"{name}[{i}]", stored)
+    elif isinstance(getattr(node, "__qualname__", None), str):
         yield name, _qualified(node)
     else:
-        yield name, f"{_qualified(type(node))} {node!r}"
+        # an address is another in every process
+        yield name, re.sub(r" at 0x[0-9a-fA-F]+", "", f"{_qualified(type(node))} {node!r}")
 
 
 def _qualified(thing: Any) -> str:
-    own = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{own.__module__}.{own.__qualname__}"
+    """The name of a class or function; private modules, which may move, are left out."""
+    public = re.sub(r"\._.*", "", str(thing.__module__))
+    return f"{public}.{thing.__qualname__}"

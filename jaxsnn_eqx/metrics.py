@@ -1,12 +1,13 @@
 """What spikes cost, and how far apart two spike trains are."""
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 
 from ._integrate import integrate as _integrate
 from ._network import Network
@@ -16,6 +17,7 @@ from ._types import NestedNumbers as _NestedNumbers
 from ._types import as_floating as _as_floating
 from ._types import checked as _checked
 from ._types import positive_number as _positive_number
+from ._types import real_number as _real_number
 from ._types import state_dtype as _state_dtype
 
 
@@ -38,7 +40,10 @@ def firing_rate(
     - `spikes`: of shape `"time *shape"`.
     - `dt`: length of a step in seconds. Positive. (Keyword only.)
 
+    Spikes of −1 count against those of 1: take `jnp.abs` of a signed train before.
     **Derivative:** exact. **NaN** gives NaN.
+
+    **Raises:** `ValueError` for a `dt` that is not positive.
     """
     spikes = _wide(spikes)
     duration = spikes.shape[0] * _positive_number("dt")(dt)
@@ -59,14 +64,40 @@ def sparsity(spikes: Shaped[ArrayLike, "..."] | _NestedNumbers) -> Float[Array, 
 
     **Arguments:**
 
-    - `spikes`: of any shape; whatever is not 0 is a spike, NaN included.
+    - `spikes`: of any shape; whatever is not 0 is a spike.
 
-    **Derivative:** zero.
+    **Derivative:** zero. **NaN** gives NaN.
 
     Source: activation sparsity of Yik et al., "The neurobench framework for benchmarking
     neuromorphic computing algorithms and systems", Nature Communications 16 (2025).
     """
-    return jnp.mean(_as_floating(spikes) == 0, dtype=jnp.result_type(float))
+    return jnp.mean(_is_zero(_wide(spikes)))
+
+
+@_checked
+def silent_neurons(
+    spikes: Shaped[ArrayLike, "*samples time neurons"] | _NestedNumbers,
+) -> Float[Array, ""]:
+    """The share of neurons that never spike: what does not learn through a narrow surrogate.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx.metrics import silent_neurons
+    >>> float(silent_neurons(jnp.array([[[1, 0], [0, 0]], [[0, 0], [1, 0]]])))
+    0.5
+
+    ```
+
+    **Arguments:**
+
+    - `spikes`: of shape `"*samples time neurons"`: one sequence, or a batch of them in front,
+        in all of which a neuron must be silent to be counted.
+
+    **Derivative:** zero. **NaN** gives NaN.
+    """
+    spikes = _wide(spikes)
+    over = tuple(range(spikes.ndim - 1))
+    return jnp.mean(_is_zero(jnp.max(jnp.abs(spikes), axis=over, initial=0)))
 
 
 class SynapticOperations(NamedTuple):
@@ -89,8 +120,9 @@ def synaptic_operations(
 ) -> SynapticOperations:
     """How many synapses are used in one inference: each input that is not 0, times its fan-out.
 
-    Counts the synapses of `OverTime(Linear)`, `OverTime(Conv)` and `Recurrent`, at the borders
-    of a convolution too; biases are not counted.
+    The fan-out of an input is the number of its weights that are not 0; at the borders of a
+    convolution it is less. Counted are `OverTime` of a `Linear`, `Conv` or `ConvTranspose`, and
+    the lateral connections of `Recurrent`; not biases, normalisation, pooling and neurons.
 
     ```python
     >>> import equinox as eqx, jax
@@ -112,11 +144,15 @@ def synaptic_operations(
     **Returns:**
 
     A `SynapticOperations`; `jax.vmap` it over a batch. A layer's operations accumulate if all
-    its inputs are −1, 0 or 1, and multiply otherwise. Derivatives are zero.
+    its inputs are −1, 0 or 1, and multiply otherwise (so do NaN). In float32 they are exact to
+    2^24, and to seven digits beyond. Derivatives are zero.
+
+    **Raises:** `ValueError` for another layer with weights, such as an `eqx.nn.MLP`: its parts
+    are counted as layers of the network.
 
     Source: effective and dense operations of Yik et al. (2025), as above.
     """
-    return _operations(network, _as_floating(x), key)[0]
+    return _operations(network, "layers", _as_floating(x), key)[0]
 
 
 @_checked
@@ -161,22 +197,24 @@ def van_rossum_distance(
     a, b = _wide(a), _wide(b)
     if a.shape != b.shape:
         raise ValueError(f"`a` and `b` must be of one shape, got {a.shape} and {b.shape}.")
-    difference = a - b.astype(a.dtype)
-    decay = jnp.exp(jnp.asarray(-dt / tau, a.dtype))
-    start = jnp.zeros_like(difference, shape=a.shape[1:])
-    _, traces = _integrate(_Trace(decay), start, difference)
-    # all pairs, each twice, but for a spike and itself
-    squared = jnp.sum(difference * (2 * traces - difference), axis=0) / 2
-    # equal trains: rounding may leave less than 0, and a root has no derivative there
-    positive = (squared > 0) | jnp.isnan(squared)
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
+    a, b = _same_dtype(a, b)
+    start = jnp.zeros_like(a, shape=a.shape[1:])
+    # by what is lost in a step: `exp(-dt / tau)`, near 1, would be rounded too coarsely
+    leak = jnp.asarray(-math.expm1(-dt / tau), a.dtype)
+    last, traces = _integrate(_Trace(leak), start, a - b)
+    # within a step the trace decays, after the last one to the end of time; from squares alone,
+    # so that nothing cancels
+    within = -math.expm1(-2 * dt / tau)
+    squared = (within * jnp.sum(traces**2, axis=0) + (1 - within) * last**2) / 2
+    different = squared != 0  # of equal trains, the root has no derivative
+    return jnp.where(different, jnp.sqrt(jnp.where(different, squared, 1)), 0)
 
 
 class _Trace(eqx.Module):
-    decay: Array
+    leak: Array
 
     def step(self, state: Array, x: Array) -> tuple[Array, Array]:
-        state = self.decay * state + x
+        state = state + (x - self.leak * state)
         return state, state
 
 
@@ -213,40 +251,114 @@ def victor_purpura_distance(
 
     **Returns:**
 
-    The distance. Time grows with the product of the lengths. **Derivative:** zero, as spikes
-    are put on a grid.
+    The distance. Time grows with the product of the lengths: for few spikes in a long time,
+    see `victor_purpura_of_times`. **Derivative:** zero, as spikes are put on a grid. **NaN**
+    gives NaN.
 
     **Raises:** `ValueError` for an argument outside the ranges above.
 
     Source: Victor & Purpura, "Nature and precision of temporal coding in visual cortex: a
     metric-space analysis", Journal of Neurophysiology 76 (1996).
     """
-    dt = _positive_number("dt")(dt)
-    if not (isinstance(cost, float | int) and cost >= 0):
-        raise ValueError(f"`cost` must be a number of at least 0, in hertz, got {cost!r}.")
-    fires_a, fires_b = _as_floating(a) > 0, _as_floating(b) > 0
-    # row by row: the least cost for the first spikes of `a` and the bins of `b` up to each
-    inserted = jnp.concatenate([jnp.zeros(1), jnp.cumsum(fires_b).astype(jnp.float32)])
-    cell = _Align(fires_b, inserted, jnp.asarray(float(cost) * dt, inserted.dtype))
-    bins = jnp.arange(fires_a.size, dtype=jnp.int32)
-    row, _ = _integrate(cell, inserted, (fires_a, bins))
+    dt, cost = _positive_number("dt")(dt), _cost(cost)
+    a, b = _same_dtype(_wide(a), _wide(b))
+    # in steps, which are whole numbers
+    steps_a, steps_b = (jnp.arange(x.size, dtype=x.dtype) for x in (a, b))
+    distance = _least_cost(steps_a, a > 0, steps_b, b > 0, cost * dt)
+    return jnp.where(jnp.isnan(a).any() | jnp.isnan(b).any(), jnp.nan, distance)
+
+
+@_checked
+def victor_purpura_of_times(
+    a: Shaped[ArrayLike, " spikes_a"] | _NestedNumbers,
+    b: Shaped[ArrayLike, " spikes_b"] | _NestedNumbers,
+    *,
+    cost: float,
+    a_mask: Bool[ArrayLike, " spikes_a"] | None = None,
+    b_mask: Bool[ArrayLike, " spikes_b"] | None = None,
+) -> Float[Array, ""]:
+    """`victor_purpura_distance` of two lists of spike times, which need not be on a grid.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx.metrics import victor_purpura_of_times
+    >>> from jaxsnn_eqx.spike_trains import to_events
+    >>> float(victor_purpura_of_times([0.010, 0.030], [0.015], cost=100.0))
+    1.5
+    >>> events = to_events(jnp.zeros(50).at[15].set(1.0), capacity=3)
+    >>> a, b = jnp.array([0.010, 0.030]), events.t.astype(float) * 1e-3
+    >>> float(victor_purpura_of_times(a, b, cost=100.0, b_mask=events.mask))
+    1.5
+
+    ```
+
+    **Arguments:**
+
+    - `a`, `b`: times in seconds, in any order. In float32 they hold seven digits.
+    - `cost`: per second, in hertz. At least 0. (Keyword only.)
+    - `a_mask`, `b_mask`: False for padding, whatever the time there; by default all count.
+        (Keyword only.)
+
+    **Returns:**
+
+    The distance. Time grows with the product of the lengths. **Derivative:** the formula's:
+    ±`cost` for a spike that is moved, 0 for one that is taken out or put in. **NaN** gives NaN.
+
+    **Raises:** `ValueError` for an argument outside the range above.
+
+    Source: Victor & Purpura (1996), as above.
+    """
+    cost = _cost(cost)
+    a, b = _same_dtype(_wide(a), _wide(b))
+    a, a_mask = _in_order("a", a, a_mask)
+    b, b_mask = _in_order("b", b, b_mask)
+    distance = _least_cost(a, a_mask, b, b_mask, cost)
+    return jnp.where(jnp.isnan(a).any() | jnp.isnan(b).any(), jnp.nan, distance)
+
+
+def _cost(cost: float) -> float:
+    cost = _real_number("cost")(cost)
+    if cost < 0:
+        raise ValueError(f"`cost` must be at least 0, in hertz, got {cost}.")
+    return cost
+
+
+def _in_order(name: str, times: Array, mask: ArrayLike | None) -> tuple[Array, Array]:
+    if times.ndim != 1:  # a list's shape has not been checked
+        raise ValueError(f"`{name}` must have one axis, got shape {times.shape}.")
+    mask = jnp.ones(times.shape, bool) if mask is None else jnp.asarray(mask)
+    times = jnp.where(mask, times, 0)
+    order = jnp.argsort(jnp.where(mask, times, jnp.inf))
+    return times[order], mask[order]
+
+
+def _least_cost(
+    a: Array, counts_a: Array, b: Array, counts_b: Array, cost: float
+) -> Float[Array, ""]:
+    """The recursion over spikes; the one loop of the package runs it, over those of `a`."""
+    # row by row: the least cost for the first spikes of `a` and those of `b` up to each
+    zero = jnp.zeros(1, a.dtype)
+    inserted = jnp.concatenate([zero, jnp.cumsum(counts_b.astype(a.dtype))])
+    cell = _Align(b, counts_b, inserted, jnp.asarray(cost, a.dtype))
+    row, _ = _integrate(cell, inserted, (a, counts_a))
     return row[-1]
 
 
 class _Align(eqx.Module):
-    fires_b: Array
+    b: Array
+    counts_b: Array
     inserted: Array
-    cost_of_a_step: Array
+    cost: Array
 
     def step(self, row: Array, x: tuple[Array, Array]) -> tuple[Array, None]:
-        fires, t = x
-        steps = jnp.abs(jnp.arange(self.fires_b.size) - t).astype(row.dtype)
-        moved = row[:-1] + self.cost_of_a_step * steps
-        moved = jnp.where(self.fires_b, moved, jnp.inf)
-        least = jnp.minimum(row + 1, jnp.concatenate([jnp.full(1, jnp.inf), moved]))
+        time, counts = x
+        moved = row[:-1] + self.cost * jnp.abs(self.b - time)
+        moved = jnp.where(self.counts_b, moved, jnp.inf)
+        never = jnp.full(1, jnp.inf, row.dtype)
+        least = jnp.minimum(row + 1, jnp.concatenate([never, moved]))
         # or a spike of `b` put in: the least so far, and all those put in since
         least = jax.lax.cummin(least - self.inserted) + self.inserted
-        return jnp.where(fires, least, row), None
+        return jnp.where(counts, least, row), None
 
 
 def _wide(x: ArrayLike | _NestedNumbers) -> Array:
@@ -254,41 +366,72 @@ def _wide(x: ArrayLike | _NestedNumbers) -> Array:
     return x.astype(_state_dtype(x))
 
 
-def _operations(network: Network, xs: Array, key: PRNGKeyArray | None):
-    zero = jnp.zeros(())
-    total = SynapticOperations(zero, zero, zero)
-    for layer, k in zip(network, network._split(key), strict=True):
+def _same_dtype(a: Array, b: Array) -> tuple[Array, Array]:
+    dtype = max(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)  # both floating
+    return a.astype(dtype), b.astype(dtype)
+
+
+def _is_zero(x: Array) -> Array:
+    """1 or 0, and NaN for NaN."""
+    return jnp.where(jnp.isnan(x), x, (x == 0).astype(x.dtype))
+
+
+_WITH_SYNAPSES = (eqx.nn.Linear, eqx.nn.Conv, eqx.nn.ConvTranspose)
+_ELEMENTWISE = (eqx.nn.LayerNorm, eqx.nn.RMSNorm, eqx.nn.GroupNorm, eqx.nn.PReLU)
+
+
+def _operations(network: Network, name: str, xs: Array, key: PRNGKeyArray | None):
+    total = _no_operations()
+    for i, (layer, k) in enumerate(zip(network, network._split(key), strict=True)):
+        counted, here = _no_operations(), f"{name}[{i}]"
         if isinstance(layer, Network):
-            counted, out = _operations(layer, xs, k)
+            counted, out = _operations(layer, f"{here}.layers", xs, k)
         else:
             out = layer(xs, key=k)
-            counted = SynapticOperations(zero, zero, zero)
             if isinstance(layer, OverTime):
-                counted = _of_synapses(layer.layer, xs)
+                counted = _of_synapses(layer.layer, f"{here}.layer", xs)
             elif isinstance(layer, Recurrent):
                 before = jnp.concatenate([jnp.zeros_like(out[:1]), out[:-1]])
-                counted = _of_synapses(layer.linear, before)
+                counted = _of_synapses(layer.linear, f"{here}.linear", before)
         total = jtu.tree_map(jnp.add, total, counted)
         xs = out
     return total, xs
 
 
-def _of_synapses(layer: eqx.Module, xs: Array) -> SynapticOperations:
-    zero = jnp.zeros(())
-    if not isinstance(layer, eqx.nn.Linear | eqx.nn.Conv):
-        return SynapticOperations(zero, zero, zero)
-    # with all weights 1, an output is the number of its inputs that are not 0
-    ones = eqx.tree_at(lambda m: m.weight, layer, replace_fn=jnp.ones_like)
-    if ones.bias is not None:
-        ones = eqx.tree_at(lambda m: m.bias, ones, replace_fn=jnp.zeros_like)
+def _no_operations() -> SynapticOperations:
+    zero = jnp.zeros((), jnp.result_type(float))
+    return SynapticOperations(zero, zero, zero)
 
-    def used(active: Array) -> Array:
-        return jnp.sum(jax.vmap(ones)(active.astype(ones.weight.dtype)))
 
-    effective = used(xs != 0)
-    spikes = jnp.all((xs == 0) | (jnp.abs(xs) == 1))
+def _of_synapses(layer: Any, name: str, xs: Array) -> SynapticOperations:
+    if not isinstance(layer, _WITH_SYNAPSES):
+        weights = jtu.tree_leaves(eqx.filter(layer, eqx.is_inexact_array))
+        if weights and not isinstance(layer, _ELEMENTWISE):
+            raise ValueError(
+                f"the synapses of `{name}` (`{type(layer).__name__}`) cannot be counted: put "
+                "its parts into the network, each in an `OverTime`."
+            )
+        return _no_operations()
+
+    def used(weight: Array, active: Array) -> Array:
+        fan_out = _fan_out(layer, weight, active.shape[1:])
+        return jnp.sum(jnp.sum(active.astype(fan_out.dtype), axis=0) * fan_out)
+
+    xs = _as_floating(xs)  # of boolean or integer spikes
+    active = xs != 0
+    effective = used(layer.weight != 0, active)
+    spikes = jnp.all((xs == 0) | (xs == 1) | (xs == -1))
     return SynapticOperations(
         jnp.where(spikes, effective, 0),
         jnp.where(spikes, 0, effective),
-        used(jnp.ones_like(xs)),
+        used(jnp.ones_like(layer.weight), jnp.ones_like(active)),
     )
+
+
+def _fan_out(layer: Any, weight: Array, shape: tuple) -> Array:
+    # with weights of 0 and 1, what an input changes in the sum of the outputs is how many
+    # it reaches
+    dtype = jnp.result_type(float)
+    layer = eqx.tree_at(lambda m: m.weight, layer, weight)
+    layer = jtu.tree_map(lambda a: a.astype(dtype) if eqx.is_array(a) else a, layer)
+    return jax.grad(lambda x: jnp.sum(layer(x)))(jnp.zeros(shape, dtype))

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import with_static
 from jax.test_util import check_grads
 
 import jaxsnn_eqx as snn
 from jaxsnn_eqx import metrics
+from jaxsnn_eqx.spike_trains import to_events
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,34 @@ def test_rate_and_sparsity_against_numpy():
     np.testing.assert_allclose(rates, spikes.mean(axis=0) / 2e-3, rtol=1e-6)
     np.testing.assert_allclose(metrics.sparsity(spikes), 1 - spikes.mean(), rtol=1e-6)
     assert float(metrics.sparsity(jnp.array([0.0, -1.0]))) == 0.5
+    batch = np.asarray(jr.bernoulli(jr.key(1), 0.01, (3, 20, 40)))
+    silent = (batch.sum(axis=(0, 1)) == 0).mean()
+    assert 0 < silent < 1
+    np.testing.assert_allclose(metrics.silent_neurons(batch), silent, rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.vmap(metrics.silent_neurons)(batch), (batch.sum(axis=1) == 0).mean(axis=1)
+    )
+    assert float(metrics.silent_neurons(-jnp.eye(2)[:1])) == 0.5
+
+
+def test_nan_is_no_silence():
+    spikes = jnp.array([[jnp.nan, 0.0], [1.0, 0.0]])
+    assert np.isnan(metrics.firing_rate(spikes)).tolist() == [True, False]
+    other = jnp.ones(2)
+    for value in (
+        metrics.sparsity(spikes),
+        metrics.silent_neurons(spikes),
+        metrics.van_rossum_distance(spikes[:, 0], other, tau=1e-2),
+        metrics.victor_purpura_distance(spikes[:, 0], other, cost=1.0),
+        metrics.victor_purpura_distance(other, spikes[:, 0], cost=1.0),
+        metrics.victor_purpura_of_times(spikes[:, 0], [], cost=1.0),
+    ):
+        assert np.isnan(value)
+    # but not where it is padding
+    mask = jnp.array([False, True])
+    padded = ft.partial(metrics.victor_purpura_of_times, cost=1.0, a_mask=mask)
+    assert float(padded(spikes[:, 0], [1.0])) == 0
+    assert np.isfinite(jax.grad(lambda a: padded(a, [0.5]))(spikes[:, 0])).all()
 
 
 # -- operations
@@ -79,6 +109,59 @@ def test_operations_of_a_convolution_know_its_borders():
     np.testing.assert_array_equal(batched.accumulates, [8, 18])
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (eqx.nn.Linear(6, 8, key=jr.key(0)), (6,)),
+        (eqx.nn.Linear(6, 8, key=jr.key(0), dtype=jnp.bfloat16), (6,)),
+        (eqx.nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2, key=jr.key(0)), (4, 9)),
+        (eqx.nn.Conv2d(1, 2, 3, dilation=2, use_bias=False, key=jr.key(0)), (1, 7, 7)),
+        (eqx.nn.ConvTranspose1d(2, 3, 3, stride=2, key=jr.key(0)), (2, 5)),
+    ],
+)
+def test_the_fan_out_is_what_an_input_changes(layer, shape):
+    some = jr.bernoulli(jr.key(1), 0.7, layer.weight.shape).astype(layer.weight.dtype)
+    layer = eqx.tree_at(lambda m: m.weight, layer, layer.weight * some)
+    xs = jr.bernoulli(jr.key(2), 0.3, (4, *shape)).astype(jnp.float32)
+    network = snn.Network([snn.OverTime(layer)])
+    counted = jax.jit(lambda x: metrics.synaptic_operations(network, x))(xs)
+    bias_free = layer if layer.bias is None else eqx.tree_at(
+        lambda m: m.bias, layer, replace_fn=jnp.zeros_like
+    )  # fmt: skip
+    inputs = jnp.eye(xs[0].size, dtype=layer.weight.dtype).reshape(-1, *shape)
+    alone = jax.vmap(bias_free)(inputs)
+    fan_out = np.count_nonzero(np.asarray(alone, np.float32).reshape(len(inputs), -1), axis=1)
+    expected = (np.asarray(xs).reshape(4, -1) * fan_out).sum()
+    assert 0 < expected == float(counted.accumulates)
+    full = eqx.tree_at(lambda m: m.weight, bias_free, jnp.ones_like(layer.weight))
+    dense = jnp.count_nonzero(jax.vmap(full)(inputs))
+    assert float(counted.dense) == 4 * float(dense)
+
+
+def test_operations_in_64_bit_and_of_narrow_spikes(x64):
+    linear = eqx.nn.Linear(6, 3, key=jr.key(1), dtype=jnp.float32)
+    for dtype in (jnp.bool_, jnp.int8, jnp.bfloat16, jnp.float64):
+        encoder = snn.LatencyEncoder(5, 4e-3)
+        network = snn.Network([encoder, snn.OverTime(linear)])
+        x = jnp.linspace(0.1, 1, 6)
+        network = eqx.tree_at(lambda n: n.layers[0], network, with_static(encoder, dtype=dtype))
+        counted = metrics.synaptic_operations(network, x)
+        assert [float(c) for c in counted] == [18, 0, 90]
+
+
+def test_what_cannot_be_counted_is_refused():
+    mlp = eqx.nn.MLP(3, 2, 4, 1, key=jr.key(0))
+    network = snn.Network([snn.Network([snn.OverTime(mlp)])])
+    with pytest.raises(
+        ValueError, match=r"`layers\[0\].layers\[0\].layer` \(`MLP`\) cannot be"
+    ):
+        metrics.synaptic_operations(network, jnp.ones((4, 3)))
+    norm = snn.OverTime(eqx.nn.LayerNorm(3))
+    dropout = snn.OverTime(eqx.nn.Dropout(inference=True))
+    counted = metrics.synaptic_operations(snn.Network([norm, dropout]), jnp.ones((4, 3)))
+    assert [float(c) for c in counted] == [0, 0, 0]
+
+
 # -- van Rossum
 
 
@@ -100,8 +183,9 @@ def test_van_rossum_against_the_sum_over_pairs_and_elephant(tau, recorded):
             np.repeat(trains[i][:, None], 6, axis=1), trains.T, tau=tau
         )
         loop = [_van_rossum(trains[i], b, tau, 1e-3) for b in trains]
-        np.testing.assert_allclose(ours, loop, rtol=2e-4, atol=1e-5)
-        np.testing.assert_allclose(ours, theirs[i] / np.sqrt(2), rtol=2e-4, atol=1e-5)
+        np.testing.assert_allclose(ours, loop, rtol=2e-6)
+        # elephant takes large numbers from one another
+        np.testing.assert_allclose(ours, theirs[i] / np.sqrt(2), rtol=2e-6, atol=1e-6)
 
 
 def test_van_rossum_of_known_trains():
@@ -118,6 +202,15 @@ def test_van_rossum_of_known_trains():
     f = sum(s * np.where(t >= k * 1e-3, np.exp(-(t - k * 1e-3) / 8e-3), 0)
             for s, train in ((1, a), (-1, b)) for k in np.flatnonzero(train))  # fmt: skip
     assert squared(a, b, 8e-3) == pytest.approx((f**2).sum() * 1e-6 / 8e-3, rel=1e-3)
+
+
+def test_van_rossum_far_above_the_time_of_the_spikes():
+    # nothing cancels: one spike a step later, D² = 1 − exp(−dt / tau)
+    a, b = jnp.zeros((2, 20)).at[0, 4].set(1.0).at[1, 5].set(1.0)
+    for tau in (1e-3, 1.0, 1e3):
+        squared = metrics.van_rossum_distance(a, b, tau=tau) ** 2
+        np.testing.assert_allclose(squared, -np.expm1(-1e-3 / tau), rtol=1e-5)
+    assert float(metrics.van_rossum_distance(a[:0], b[:0], tau=1.0)) == 0
 
 
 def test_the_van_rossum_derivative(x64):
@@ -154,6 +247,64 @@ def test_victor_purpura_against_the_textbook_and_elephant(cost, recorded):
     np.testing.assert_allclose(ours, ours.T, rtol=1e-5)
 
 
+@pytest.mark.parametrize("cost", [0.0, 20.0, 500.0])
+def test_victor_purpura_of_times_against_the_textbook_and_elephant(cost, recorded):
+    times, theirs = recorded["times"], recorded[f"victor_purpura of times {cost}"]
+    mask = ~np.isnan(times)
+
+    @jax.jit
+    @ft.partial(jax.vmap, in_axes=(None, None, 0, 0))
+    @ft.partial(jax.vmap, in_axes=(0, 0, None, None))
+    def distances(a, a_mask, b, b_mask):
+        return metrics.victor_purpura_of_times(a, b, cost=cost, a_mask=a_mask, b_mask=b_mask)
+
+    # the same whatever is padding, and wherever it is
+    turned = np.where(mask, times, 0.1)[:, ::-1].astype(np.float32)
+    ours = distances(times.astype(np.float32), mask, turned, mask[:, ::-1])
+    lists = [np.sort(row[~np.isnan(row)]) for row in times]
+    loop = [[_victor_purpura(s, t, cost) for s in lists] for t in lists]
+    np.testing.assert_allclose(ours, loop, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
+
+
+def test_the_victor_purpura_derivative(x64):
+    a, b = jnp.array([0.011, 0.048, 0.09]), jnp.array([0.05, 0.02])
+    distance = ft.partial(metrics.victor_purpura_of_times, cost=100.0)
+    # the first two are moved, the third taken out
+    moved = jax.grad(distance, argnums=(0, 1))(a, b)
+    np.testing.assert_allclose(moved[0], [-100, -100, 0])
+    np.testing.assert_allclose(moved[1], [100, 100])
+    check_grads(distance, (a, b), order=1, eps=1e-7)
+    assert float(distance(a, b)) == pytest.approx(0.9 + 0.2 + 1)
+
+
+def test_no_spikes_and_no_steps():
+    times = ft.partial(metrics.victor_purpura_of_times, cost=10.0)
+    assert [float(times([], [])), float(times([], [1, 2])), float(times([0.5], []))] == [
+        0,
+        2,
+        1,
+    ]
+    train = ft.partial(metrics.victor_purpura_distance, cost=10.0)
+    assert [float(train([], [])), float(train([], [1, 0, 1]))] == [0, 2]
+
+
+def test_trains_and_lists_of_events_agree(x64):
+    a, b = (jr.bernoulli(jr.key(i), 0.2, (60,)).astype(jnp.float32) for i in (0, 1))
+    events = [to_events(train, capacity=30) for train in (a, b.astype(jnp.float64))]
+    assert not any(int(e.dropped) for e in events)
+    of_times = metrics.victor_purpura_of_times(
+        *(e.t.astype(jnp.float64) * 1e-3 for e in events),
+        cost=200.0,
+        a_mask=events[0].mask,
+        b_mask=events[1].mask,
+    )
+    for x, y in ((a, b), (a, b.astype(jnp.float64))):
+        ours = metrics.victor_purpura_distance(x, y, cost=200.0)
+        assert ours.dtype == y.dtype
+        np.testing.assert_allclose(ours, of_times, rtol=1e-6)
+
+
 def test_trains_of_different_length_can_be_aligned():
     a, b = jnp.zeros(10).at[3].set(1.0), jnp.zeros(40).at[jnp.array([3, 30])].set(1.0)
     assert float(metrics.victor_purpura_distance(a, b, cost=100.0)) == 1
@@ -173,7 +324,15 @@ def test_trains_of_different_length_can_be_aligned():
         ),
         (
             lambda: metrics.victor_purpura_distance(jnp.ones(3), jnp.ones(3), cost=-1.0),
-            "`cost` must be a number of at least 0",
+            "`cost` must be at least 0",
+        ),
+        (
+            lambda: metrics.victor_purpura_of_times([1.0], [1.0], cost=float("inf")),
+            "`cost` must be finite",
+        ),
+        (
+            lambda: metrics.victor_purpura_of_times([[1.0]], [1.0], cost=1.0),
+            r"`a` must have one axis, got shape \(1, 1\)",
         ),
     ],
 )

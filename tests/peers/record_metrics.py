@@ -1,6 +1,6 @@
 """Records elephant's distances between spike trains, for `tests/test_metrics.py`.
 
-    pip install elephant
+    pip install elephant==1.2.1
     python tests/peers/record_metrics.py
 
 Writes `tests/peers/metrics.npz`.
@@ -27,6 +27,17 @@ for tau in (2e-3, 1e-2, 1e-1):
     recorded[f"van_rossum {tau}"] = van_rossum_distance(spikes, time_constant=tau * pq.s)
 for cost in (0.0, 20.0, 500.0):
     recorded[f"victor_purpura {cost}"] = victor_purpura_distance(
+        spikes, cost_factor=cost * pq.Hz
+    )
+
+# off the grid, padded with NaN
+times = np.full((5, 30), np.nan)
+for row, count in zip(times, (0, 1, 8, 20, 30), strict=True):
+    row[:count] = rng.uniform(0, LENGTH * DT, count)
+recorded["times"] = times
+spikes = [neo.SpikeTrain(row[~np.isnan(row)], t_stop=LENGTH * DT, units="s") for row in times]
+for cost in (0.0, 20.0, 500.0):
+    recorded[f"victor_purpura of times {cost}"] = victor_purpura_distance(
         spikes, cost_factor=cost * pq.Hz
     )
 np.savez_compressed(Path(__file__).parent / "metrics.npz", **recorded)
