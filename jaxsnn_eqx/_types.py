@@ -44,6 +44,12 @@ def state_dtype(x: Array) -> Any:
     return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.dtype(jnp.float32)
 
 
+def as_wide(x: ArrayLike | NestedNumbers) -> Array:
+    """As `as_floating`, in float32 or wider: what is computed with, rather than passed on."""
+    x = as_floating(x)
+    return x.astype(state_dtype(x))
+
+
 def zero_state(x: Array) -> Array:
     """A state of zeros for the input `x`; follows its sharding."""
     return jnp.zeros_like(x, dtype=state_dtype(x))

@@ -18,11 +18,10 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Shaped
 
 from ._types import NestedNumbers as _NestedNumbers
-from ._types import as_floating as _as_floating
+from ._types import as_wide as _as_wide
 from ._types import checked as _checked
 from ._types import positive_int as _positive_int
 from ._types import positive_number as _positive_number
-from ._types import state_dtype as _state_dtype
 
 
 class Events(eqx.Module):
@@ -69,11 +68,11 @@ class Events(eqx.Module):
     ):
         self.x = jnp.asarray(x, jnp.int32)
         self.y = jnp.asarray(y, jnp.int32)
-        self.t = _wide(t)
+        self.t = _as_wide(t)
         p = jnp.asarray(p)
         if not jnp.issubdtype(p.dtype, jnp.floating):
             p = jnp.where(p > p.dtype.type(0), 1.0, -1.0)
-        self.p = _wide(p)
+        self.p = _as_wide(p)
         self.mask = jnp.ones(self.t.shape, bool) if mask is None else jnp.asarray(mask, bool)
         lengths = {name: getattr(self, name).shape for name in ("x", "y", "t", "p", "mask")}
         if len(set(lengths.values())) > 1 or self.t.ndim != 1:
@@ -360,11 +359,6 @@ def to_time_surface(
     times = jnp.full((events.t.size + 1,), -jnp.inf, events.t.dtype)
     times = times.at[jnp.where(kept, rank, times.size)].set(events.t, mode="drop")
     return jnp.exp((times[last] - jnp.asarray(edges[1:])[:, None, None, None]) / tau)
-
-
-def _wide(x: Any) -> Array:
-    x = _as_floating(x)
-    return x.astype(_state_dtype(x))
 
 
 def _since_origin(ticks: np.ndarray, origin: Any) -> np.ndarray:

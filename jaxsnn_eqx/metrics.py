@@ -15,10 +15,10 @@ from ._neuron.recurrent import Recurrent
 from ._over_time import OverTime
 from ._types import NestedNumbers as _NestedNumbers
 from ._types import as_floating as _as_floating
+from ._types import as_wide as _as_wide
 from ._types import checked as _checked
 from ._types import positive_number as _positive_number
 from ._types import real_number as _real_number
-from ._types import state_dtype as _state_dtype
 
 
 @_checked
@@ -45,7 +45,7 @@ def firing_rate(
 
     **Raises:** `ValueError` for a `dt` that is not positive.
     """
-    spikes = _wide(spikes)
+    spikes = _as_wide(spikes)
     duration = spikes.shape[0] * _positive_number("dt")(dt)
     return spikes.sum(axis=0) / duration
 
@@ -71,7 +71,7 @@ def sparsity(spikes: Shaped[ArrayLike, "..."] | _NestedNumbers) -> Float[Array, 
     Source: activation sparsity of Yik et al., "The neurobench framework for benchmarking
     neuromorphic computing algorithms and systems", Nature Communications 16 (2025).
     """
-    return jnp.mean(_is_zero(_wide(spikes)))
+    return jnp.mean(_is_zero(_as_wide(spikes)))
 
 
 @_checked
@@ -95,7 +95,7 @@ def silent_neurons(
 
     **Derivative:** zero. **NaN** gives NaN.
     """
-    spikes = _wide(spikes)
+    spikes = _as_wide(spikes)
     over = tuple(range(spikes.ndim - 1))
     return jnp.mean(_is_zero(jnp.max(jnp.abs(spikes), axis=over, initial=0)))
 
@@ -194,7 +194,7 @@ def van_rossum_distance(
     Source: van Rossum, "A Novel Spike Distance", Neural Computation 13 (2001).
     """
     tau, dt = _positive_number("tau")(tau), _positive_number("dt")(dt)
-    a, b = _wide(a), _wide(b)
+    a, b = _as_wide(a), _as_wide(b)
     if a.shape != b.shape:
         raise ValueError(f"`a` and `b` must be of one shape, got {a.shape} and {b.shape}.")
     a, b = _same_dtype(a, b)
@@ -261,7 +261,7 @@ def victor_purpura_distance(
     metric-space analysis", Journal of Neurophysiology 76 (1996).
     """
     dt, cost = _positive_number("dt")(dt), _cost(cost)
-    a, b = _same_dtype(_wide(a), _wide(b))
+    a, b = _same_dtype(_as_wide(a), _as_wide(b))
     # in steps, which are whole numbers
     steps_a, steps_b = (jnp.arange(x.size, dtype=x.dtype) for x in (a, b))
     distance = _least_cost(steps_a, a > 0, steps_b, b > 0, cost * dt)
@@ -309,7 +309,7 @@ def victor_purpura_of_times(
     Source: Victor & Purpura (1996), as above.
     """
     cost = _cost(cost)
-    a, b = _same_dtype(_wide(a), _wide(b))
+    a, b = _same_dtype(_as_wide(a), _as_wide(b))
     a, a_mask = _in_order("a", a, a_mask)
     b, b_mask = _in_order("b", b, b_mask)
     distance = _least_cost(a, a_mask, b, b_mask, cost)
@@ -359,11 +359,6 @@ class _Align(eqx.Module):
         # or a spike of `b` put in: the least so far, and all those put in since
         least = jax.lax.cummin(least - self.inserted) + self.inserted
         return jnp.where(counts, least, row), None
-
-
-def _wide(x: ArrayLike | _NestedNumbers) -> Array:
-    x = _as_floating(x)
-    return x.astype(_state_dtype(x))
 
 
 def _same_dtype(a: Array, b: Array) -> tuple[Array, Array]:

@@ -14,6 +14,7 @@ from .._types import (
     NestedNumbers,
     as_floating,
     as_spikes,
+    as_wide,
     checked,
     constant,
     constant_like,
@@ -146,8 +147,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
 
         - `spikes`: of shape `"time *shape"`.
         """
-        spikes = as_floating(spikes)
-        spikes = spikes.astype(state_dtype(spikes))
+        spikes = as_wide(spikes)
         length = spikes.shape[0]
         zeros = jnp.zeros_like(spikes, shape=(self.delay, *spikes.shape[1:]))
         padded = jnp.concatenate([spikes, zeros])  # the spike of u is at u + delay

@@ -11,6 +11,7 @@ from .._types import (
     NestedNumbers,
     as_floating,
     as_spikes,
+    as_wide,
     checked,
     constant_like,
     refuse_unsigned,
@@ -97,7 +98,6 @@ class AbstractChangeEncoder(AbstractReferenceEncoder):
 
 def cumulative(threshold: Constant, spikes: Any, start: Any = 0.0) -> Array:
     """`start` plus a threshold for every spike so far."""
-    spikes = as_floating(spikes)
-    spikes = spikes.astype(zero_state(spikes).dtype)
+    spikes = as_wide(spikes)
     steps = constant_like("threshold", threshold, spikes) * jnp.cumsum(spikes, axis=0)
     return steps + constant_like("start", as_floating(start), steps)

@@ -16,6 +16,7 @@ from .._types import (
     NestedNumbers,
     as_floating,
     as_spikes,
+    as_wide,
     checked,
     constant,
     first_step,
@@ -169,8 +170,7 @@ class LevelCrossingEncoder(AbstractEncoder):
         - `spikes`: of shape `"time *shape channels"`.
         - `start`: the signal's first sample, a number or of shape `"*shape"`.
         """
-        spikes = as_floating(spikes)
-        spikes = spikes.astype(state_dtype(spikes))
+        spikes = as_wide(spikes)
         levels = jnp.asarray(self.levels, spikes.dtype)
         up, down = jnp.split(spikes, 2, axis=-1)
         start = jnp.broadcast_to(as_floating(start).astype(spikes.dtype), spikes.shape[1:-1])

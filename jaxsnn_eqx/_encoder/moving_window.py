@@ -14,6 +14,7 @@ from .._types import (
     NestedNumbers,
     as_floating,
     as_spikes,
+    as_wide,
     checked,
     constant,
     constant_like,
@@ -132,8 +133,7 @@ class MovingWindowEncoder(AbstractSignalEncoder):
         - `spikes`: of shape `"time *shape"`.
         - `start`: the signal's first sample, a number or of shape `"*shape"`.
         """
-        spikes = as_floating(spikes)
-        spikes = spikes.astype(state_dtype(spikes))
+        spikes = as_wide(spikes)
         steps = constant_like("threshold", self.threshold, spikes) * spikes
         first = jnp.zeros_like(steps, shape=steps.shape[1:])
         first = first + constant_like("start", as_floating(start), first)
