@@ -13,8 +13,11 @@ def chunk_length(length: int) -> int:
     """The default `checkpoint_every` without inputs: about the square root of `length`.
 
     The divisor of `length` nearest the square root, where there is one within a factor of
-    two (no remainder chunk, so nothing is concatenated); else the root, rounded.
+    two (no remainder chunk, so nothing is concatenated); else the root, rounded. 1 for short
+    sequences, of which chunks would save little and compute every step twice.
     """
+    if length < 64:
+        return 1
     root = math.sqrt(max(length, 1))
     near = range(math.ceil(root / 2), math.floor(2 * root) + 1)
     divisors = [c for c in near if length % c == 0]

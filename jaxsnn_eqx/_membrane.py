@@ -4,11 +4,15 @@ Written once here, in the reference's own order of operations, and used by encod
 neurons: constants may be Python floats (fixed) or arrays (trainable).
 """
 
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array
 
 from ._surrogate import AbstractSurrogate
 
 Constant = float | Array
+
+KEPT = "jaxsnn_eqx.potential"
+"""Names what a derivative needs of a step, where all steps are kept."""
 
 
 def integrate_membrane(
@@ -36,6 +40,7 @@ def fire_and_reset(
     With `soft`, `v` is lowered by `v_th - v_reset` instead, and keeps what exceeded `v_th`.
     The derivative goes through the spike (the surrogate's) and through the reset.
     """
+    voltage = checkpoint_name(voltage, KEPT)
     spikes = surrogate(voltage - v_th)
     drop = v_th - v_reset if soft else voltage - v_reset
     return voltage - spikes * drop, spikes

@@ -11,7 +11,13 @@ from jax.sharding import PartitionSpec as P
 from jax.test_util import check_grads
 from jaxtyping import Array
 
-from jaxsnn_eqx import SuperSpike, integrate
+from jaxsnn_eqx import (
+    LIF,
+    ConstantCurrentLIFEncoder,
+    LIFCurrentEncoder,
+    SuperSpike,
+    integrate,
+)
 from jaxsnn_eqx._chunks import chunk_length
 
 SLOPE = 5.0
@@ -421,7 +427,7 @@ def test_the_loop_is_not_unrolled():
 
 
 @pytest.mark.parametrize(
-    ("length", "expected"), [(1, 1), (2, 1), (50, 5), (60, 6), (100, 10), (1000, 25), (101, 10)]
+    ("length", "expected"), [(64, 8), (66, 6), (100, 10), (1000, 25), (101, 10)]
 )
 def test_default_chunk_length(length, expected):
     chunk = chunk_length(length)
@@ -432,6 +438,43 @@ def test_default_chunk_length(length, expected):
     ]
     assert (chunk in divisors) if divisors else (chunk == round(root))
     assert abs(np.log(chunk / root)) <= abs(np.log(expected / root)) + 1e-9
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 50, 63])
+def test_short_sequences_are_not_cut_into_chunks(length):
+    assert chunk_length(length) == 1
+
+
+@pytest.mark.parametrize("length", [6, 7])
+def test_large_states_run_two_steps_at_once_and_agree_to_the_bit(length):
+    # 50,000 numbers: an even length takes two steps an iteration, an odd one does not
+    encoder = LIFCurrentEncoder()
+    xs = 2 * jr.uniform(jr.key(0), (length, 50_000))
+    state, spikes = encoder.run(encoder.init(xs[0]), xs, key=None)
+    held = ConstantCurrentLIFEncoder(length)(xs[0])
+
+    @jax.jit
+    def steps(xs):
+        return jax.lax.scan(lambda v, x: encoder.step(v, x), encoder.init(xs[0]), xs)
+
+    expected_state, expected = steps(xs)
+    assert jnp.array_equal(spikes, expected)
+    assert jnp.array_equal(state, expected_state)
+    assert jnp.array_equal(held, steps(jnp.broadcast_to(xs[0], xs.shape))[1])
+
+
+def test_keeping_every_step_stores_one_potential_of_a_neuron():
+    xs, w = jnp.ones((100, 1_000)), jnp.ones((100, 1_000))
+
+    def temporary(every):
+        neuron = LIF(checkpoint_every=every)
+        gradient = jax.grad(lambda xs, w: jnp.vdot(w, neuron(xs)))
+        analysis = jax.jit(gradient).lower(xs, w).compile().memory_analysis()
+        return analysis.temp_size_in_bytes / xs.nbytes
+
+    assert temporary(None) == temporary(1)
+    assert temporary(1) < 1.2  # of two numbers of state, and several values a step
+    assert temporary(100) > 1.8  # the states, computed again
 
 
 @pytest.mark.parametrize(
