@@ -1,0 +1,1 @@
+"""One file a framework: `prepare(case, data)` gives its contestants for a workload."""

@@ -1,0 +1,65 @@
+"""Norse (PyTorch)."""
+
+import torch
+from norse.torch import LIF
+from norse.torch.functional import encode
+from norse.torch.functional.lif import LIFParameters
+
+from ..calls import Call, version_of
+from ..torch_calls import torch_call, torch_device, torch_spikes_or_gradient
+from ..workloads import DT, MAX_RATE, SLOPE, TAU_MEM, TAU_SYN, V_TH, Case
+
+VERSION, DEVICE = f"{version_of('norse')} ({version_of('torch')})", torch_device()
+PARAMS = LIFParameters(
+    tau_syn_inv=torch.as_tensor(1 / TAU_SYN, device=DEVICE),
+    tau_mem_inv=torch.as_tensor(1 / TAU_MEM, device=DEVICE),
+    v_leak=torch.as_tensor(0.0, device=DEVICE),
+    v_th=torch.as_tensor(V_TH, device=DEVICE),
+    v_reset=torch.as_tensor(0.0, device=DEVICE),
+    method="super",
+    alpha=torch.as_tensor(SLOPE, device=DEVICE),
+)
+
+
+def prepare(case: Case, data) -> dict[str, Call]:
+    if case.dtype != "float32":
+        return {}
+    if case.kind == "lif":
+
+        def spikes(x):
+            return encode.constant_current_lif_encode(x, case.steps, PARAMS, DT)
+
+        call = torch_spikes_or_gradient(spikes, case, data)
+        call.slope = 1.0  # its SuperSpike does not use `alpha`
+        if case.mode != "forward":
+            call.note = "surrogate of slope 1"
+        return {"norse": call}
+    if case.kind == "poisson":
+        x = torch.from_numpy(data["x"]).to(DEVICE)
+        return {"norse": torch_call(lambda: encode.poisson_encode(x, case.steps, MAX_RATE, DT))}
+    if case.kind == "layer":
+        return {"norse": _layer(data)}
+    return {}
+
+
+def _layer(data) -> Call:
+    linear = torch.nn.Linear(*data["weight"].shape[::-1], bias=False, device=DEVICE)
+    linear.weight.data = torch.from_numpy(data["weight"].copy()).to(DEVICE)
+    neurons = LIF(PARAMS, dt=DT)
+    optimizer = torch.optim.SGD(linear.parameters(), lr=1e-3)
+    x = torch.from_numpy(data["x"]).to(DEVICE)
+    w = torch.from_numpy(data["w"]).to(DEVICE)
+    first = linear(x).detach()
+
+    def step():
+        optimizer.zero_grad()
+        torch.vdot(w.ravel(), neurons(linear(x))[0].ravel()).backward()
+        optimizer.step()
+
+    def result(_):
+        # its input moves the membrane in the same step, ours in the next
+        spikes = neurons(first)[0]
+        return torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
+
+    note = "products hoisted; reset detached"
+    return torch_call(step, result, note=note)

@@ -1,0 +1,96 @@
+"""This package, as its README uses it."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxsnn_eqx as snn
+
+from .. import yin_yang
+from ..calls import Call, jax_call, jax_spikes_or_gradient, version_of
+from ..workloads import DELTA_THRESHOLD, DT, MAX_RATE, PHASE_BITS, Case
+
+VERSION, DEVICE = version_of("jaxsnn_eqx"), jax.devices()[0].device_kind
+
+
+def prepare(case: Case, data) -> dict[str, Call]:
+    length, dtype = case.steps, case.dtype
+    if dtype == "bfloat16":
+        data["x"] = jnp.asarray(data["x"], dtype)
+    if case.kind == "lif":
+
+        def encoder(every=None):
+            return snn.ConstantCurrentLIFEncoder(length, checkpoint_every=every, dtype=dtype)
+
+        calls = {"ours": jax_spikes_or_gradient(encoder(), case, data)}
+        if case.mode != "forward":
+            calls["ours, one chunk"] = jax_spikes_or_gradient(encoder(length), case, data)
+        return calls
+    if case.kind == "poisson":
+        poisson = snn.PoissonEncoder(length, max_rate=MAX_RATE, dtype=dtype)
+        return {
+            "ours": jax_call(lambda x, key: poisson(x, key=key), data["x"], jax.random.key(0))
+        }
+    encoders = {
+        "latency": lambda: snn.LatencyEncoder(length, t_late=(length - 1) * DT),
+        "phase": lambda: snn.PhaseEncoder(length, bits=PHASE_BITS),
+        "delta": lambda: snn.DeltaEncoder(DELTA_THRESHOLD),
+    }
+    if case.kind in encoders:
+        return {"ours": jax_call(encoders[case.kind](), data["x"])}
+    if case.kind in ("layer", "membrane layer"):
+        neuron = snn.LIF() if case.kind == "layer" else snn.LIFCurrentEncoder()
+        return _layer(neuron, data)
+    if case.kind == "yin yang":
+        return {"ours": _yin_yang(data["yin yang"], case.epochs)}
+    return {}
+
+
+def _layer(neuron, data) -> dict[str, Call]:
+    n = len(data["weight"])
+    linear = eqx.nn.Linear(n, n, use_bias=False, key=jax.random.key(0))
+
+    def call(axis, note):
+        def spikes(weight, x):
+            layer = eqx.tree_at(lambda linear: linear.weight, linear, weight)
+            network = snn.Network([snn.OverTime(layer), neuron])
+            return jax.vmap(network, in_axes=axis, out_axes=axis)(x)
+
+        def step(weight, x, w):
+            return weight - 1e-3 * jax.grad(lambda *a: jnp.vdot(w, spikes(*a)))(weight, x)
+
+        x, w = (np.moveaxis(data[name], 1, axis) for name in ("x", "w"))
+        call = jax_call(step, data["weight"], x, w, note=note)
+        call.result = lambda _: np.moveaxis(jax.jit(spikes)(data["weight"], x), axis, 1)
+        return call
+
+    return {
+        "ours": call(1, "`vmap` over axis 1"),
+        "ours, batch first": call(0, "`vmap` over axis 0"),
+    }
+
+
+def _yin_yang(data: yin_yang.Data, epochs: int) -> Call:
+    def linear(weight):
+        layer = eqx.nn.Linear(*weight.shape, use_bias=False, key=jax.random.key(0))
+        return eqx.tree_at(lambda layer: layer.weight, layer, jnp.asarray(weight.T))
+
+    neurons = snn.LIF(dt=yin_yang.DT)
+    model = snn.Network(
+        [
+            snn.OverTime(linear(data.weights["in"])),
+            snn.Recurrent(neurons, linear(data.weights["lateral"])),
+            snn.OverTime(linear(data.weights["out"])),
+            snn.LI(dt=yin_yang.DT),
+            snn.MaxOverTime(),
+        ]
+    )
+    weights, static = eqx.partition(model, eqx.is_inexact_array)
+
+    def apply(weights, x):
+        model = eqx.combine(weights, static)
+        hidden = jax.vmap(model[:2], in_axes=1, out_axes=1)(x.swapaxes(0, 1))
+        return jax.vmap(model[2:], in_axes=1)(hidden), hidden.sum(axis=0)
+
+    return yin_yang.jax_epoch(apply, weights, data, epochs)
