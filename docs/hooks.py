@@ -1,0 +1,27 @@
+"""What the site shows of the rest of the repository: pictures, tables, the changelog.
+
+The paths stay the same, so that a link in the README holds on a page at the top of the site.
+"""
+
+from pathlib import Path
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[1]
+PATTERNS = (
+    "CHANGELOG.md",
+    "benchmarks/integrator.md",
+    "examples/*.png",
+    "examples/compare_encoders.md",
+    "examples/learned_encoders.md",
+    "examples/signals.md",
+)
+
+
+def on_files(files, config):
+    """Adds the files to the site, without copying them into `docs/`."""
+    for pattern in PATTERNS:
+        for path in sorted(ROOT.glob(pattern)):
+            uri = path.relative_to(ROOT).as_posix()
+            files.append(File.generated(config, uri, abs_src_path=str(path)))
+    return files
