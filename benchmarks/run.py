@@ -1,7 +1,8 @@
 """Every encoder, layer and training loop of the field that can be compared, side by side.
 
     pip install -e . -r benchmarks/requirements.txt
-    python benchmarks/run.py             # measures all, writes docs/benchmarks.{json,md,png}
+    python benchmarks/run.py             # measures all; writes docs/benchmarks.{json,md,png}
+                                         # and the README's table
     python benchmarks/run.py --short     # small sizes, no peers needed, writes nothing
 
 One process a framework; the same data from the same seed, as arguments of the timed function;
@@ -19,7 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from side_by_side.report import write_report
+from side_by_side.report import write_report, write_summary
 from side_by_side.workers import ROOT, Worker, measure
 from side_by_side.workloads import Case
 
@@ -105,6 +106,8 @@ def main() -> None:
         args.out.mkdir(exist_ok=True)
         path.write_text(json.dumps(found, indent=1) + "\n")
         write_report(found, args.out)
+        if args.out == DOCS:
+            write_summary(found, ROOT.parent / "README.md")
         print(f"wrote {args.out}/benchmarks.md")
 
 

@@ -10,7 +10,6 @@ from mkdocs.structure.files import File
 ROOT = Path(__file__).parents[1]
 PATTERNS = (
     "CHANGELOG.md",
-    "benchmarks/integrator.md",
     "examples/*.png",
     "examples/compare_encoders.md",
     "examples/learned_encoders.md",

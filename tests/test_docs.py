@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "jaxsnn_eqx"
 DOCS = REPOSITORY / "docs"
-GUIDE = ["choosing.md", "contract.md", "extending.md"]
+GUIDE = ["contract.md", "choosing.md", "extending.md", "performance.md"]
 
 pytestmark = pytest.mark.skipif(
     not (REPOSITORY / "README.md").exists(), reason="outside the source tree"

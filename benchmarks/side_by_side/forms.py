@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
+from jaxsnn.discrete import encode
 
 import jaxsnn_eqx as snn
 
@@ -31,6 +32,7 @@ def main(short: bool) -> None:
 def _measure(n: int, steps: int, repeats: int) -> dict[str, float]:
     x = 2 * jr.uniform(jr.key(0), (n,))
     forms = {
+        "jaxsnn": lambda x: encode.constant_current_lif_encode(x, steps)[1],
         "ours": snn.ConstantCurrentLIFEncoder(steps),
         "a plain scan": _scan(steps, 1),
         "two steps an iteration": _scan(steps, 2),

@@ -68,7 +68,7 @@ def measure(case: Case, workers: list[Worker], repeats: int, say) -> dict[str, d
                         expectations[options] = expected_of(case, data, *options)
                     wrong = disagreement(case, data, expectations[options], np.load(path))
                     if wrong is not None:
-                        row["error"] = f"is not timed, since it {wrong}"
+                        row["error"] = f"not timed: {wrong}"
             row["worker"] = worker
             row["ms"] = []
             rows[name] = row

@@ -178,7 +178,7 @@ def disagreement(case: Case, data, expected: Expected, result: np.ndarray) -> st
     value = expected.value
     assert value is not None
     if result.shape != value.shape:
-        return f"has shape {result.shape} instead of {value.shape}"
+        return f"the shape is {result.shape} instead of {value.shape}"
     right = np.abs(result.astype(np.float32) - value) <= expected.tolerance
     if right.mean() < expected.share:
         return f"{1 - right.mean():.2%} of {right.size} values are wrong"
@@ -187,7 +187,7 @@ def disagreement(case: Case, data, expected: Expected, result: np.ndarray) -> st
 
 def _rates_disagree(x, result):
     if result.shape[1:] != x.shape or not np.isin(result[:2], [0, 1]).all():
-        return f"has shape {result.shape}, or values other than 0 and 1"
+        return f"the shape is {result.shape}, or there are values other than 0 and 1"
     steps = len(result)
     p = x.astype(np.float64) * MAX_RATE * DT
     counts = result.sum(axis=0, dtype=np.float64)
@@ -196,5 +196,5 @@ def _rates_disagree(x, result):
         deviation = np.sqrt((steps * p[group] * (1 - p[group])).sum())
         # half precision rounds a rate by up to 2^-11 of it
         if abs(error) > 5 * deviation + 2.0**-11 * steps * p[group].sum():
-            return f"its rates are {error / (steps * p[group].sum()):+.2%} off"
+            return f"rates are {error / (steps * p[group].sum()):+.2%} off"
     return None
