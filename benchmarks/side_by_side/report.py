@@ -27,9 +27,9 @@ REMARKS = {
     "lif": "*Value and gradient* is what training asks for: the spikes are wanted as well, and "
     "are themselves one spike train that has to be written; *gradient* drops them.",
     "delta": "braintools and plain JAX subtract one array from another; ours is a loop that "
-    "carries the previous sample, so that it streams, and so that a NaN stays. Without the loop "
+    "carries the previous sample, so that it streams, and a NaN stays. Without the loop "
     "that last rule needs a reduction over time for each channel, which costs as much.",
-    "yin yang": "Most of the epoch is its matrix products, those of the recurrence one after "
+    "yin yang": "Most of the epoch is matrix products, those of the recurrence one after "
     "the other. Tried: keeping every step's potential instead of computing the steps again "
     "(faster by a third, and the default now), time first and the batch second (faster by a "
     "tenth, and what is timed here), the batch last (slower).",
