@@ -115,11 +115,10 @@ def rows(args, found: dict) -> dict[str, dict]:
     chosen = [c for c in cases(args.short) if args.only in (None, c.kind)]
     if not chosen:
         return {}
-    workers, versions, missing = [], {}, {}
+    workers, versions = [], {}
     for framework in FRAMEWORKS:
         worker = Worker(framework)
         if "error" in worker.hello:
-            missing[framework] = worker.hello["error"]
             print(f"{framework} is left out: {worker.hello['error']}", flush=True)
             if framework in WITHOUT_PEERS or not args.short:
                 sys.exit(f"{framework} must be there")

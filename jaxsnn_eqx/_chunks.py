@@ -18,7 +18,7 @@ def chunk_length(length: int) -> int:
     """
     if length < 64:
         return 1
-    root = math.sqrt(max(length, 1))
+    root = math.sqrt(length)
     near = range(math.ceil(root / 2), math.floor(2 * root) + 1)
     divisors = [c for c in near if length % c == 0]
     return min(divisors or [round(root)], key=lambda c: abs(math.log(c / root)))

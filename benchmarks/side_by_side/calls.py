@@ -61,6 +61,23 @@ def jax_spikes_or_gradient(encode: Callable, case, data, note="") -> Call:
     return jax_call(both, data["x"], data["w"], result=lambda out: out[1], note=note)
 
 
+def jax_training_step(spikes: Callable, weight, data, *, batch_axis=1, note="") -> Call:
+    """A step of gradient descent on <w, spikes(weight, x)>; its result are the spikes.
+
+    `spikes` takes and gives the batch on `batch_axis`, 0 or 1, and time on the other.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    def step(weight, x, w):
+        return weight - 1e-3 * jax.grad(lambda *a: jnp.vdot(w, spikes(*a)))(weight, x)
+
+    x, w = (np.moveaxis(data[name], 1, batch_axis) for name in ("x", "w"))
+    call = jax_call(step, weight, x, w, note=note)
+    call.result = lambda _: np.moveaxis(jax.jit(spikes)(weight, x), batch_axis, 1)
+    return call
+
+
 def peak_growth(run: Callable[[], Any]) -> tuple[Any, int | None]:
     """What `run()` returns, and by how many bytes this process grew meanwhile, at most."""
     gc.collect()

@@ -63,10 +63,10 @@ def _encoder(n: int, length: int) -> dict:
     return row
 
 
-def _long_training(length: int) -> dict:
-    """A 64-128-10 network, batch 16: one training step in chunks of the whole network."""
+def small_network(length: int, checkpoint_every: int | None = None) -> snn.Network:
+    """A 64-128-10 network behind an encoder."""
     k1, k2 = jr.split(jr.key(0))
-    model = snn.Network(
+    return snn.Network(
         [
             snn.ConstantCurrentLIFEncoder(length),
             snn.OverTime(eqx.nn.Linear(64, 128, key=k1)),
@@ -75,8 +75,13 @@ def _long_training(length: int) -> dict:
             snn.LI(),
             snn.MaxOverTime(),
         ],
-        checkpoint_every=min(250, length),
+        checkpoint_every,
     )
+
+
+def _long_training(length: int) -> dict:
+    """A 64-128-10 network, batch 16: one training step in chunks of the whole network."""
+    model = small_network(length, checkpoint_every=min(250, length))
     images, labels = 4 * jr.uniform(jr.key(1), (16, 64)), jnp.arange(16) % 10
     optimizer = optax.adam(1e-3)
     opt_state = optimizer.init(eqx.filter(model, eqx.is_inexact_array))

@@ -19,6 +19,7 @@ import numpy as np
 import jaxsnn_eqx as snn
 
 from .contestants.plain_jax import membrane
+from .growth import small_network
 
 STEPS, N = 100, 784
 
@@ -85,23 +86,9 @@ def _tracing(repeats: int) -> dict:
 
 def trace() -> None:
     """Prints how long a network's gradient takes to trace, the second time."""
-    k1, k2 = jr.split(jr.key(0))
-
-    def network(length):
-        return snn.Network(
-            [
-                snn.ConstantCurrentLIFEncoder(length),
-                snn.OverTime(eqx.nn.Linear(64, 128, key=k1)),
-                snn.LIF(),
-                snn.OverTime(eqx.nn.Linear(128, 10, use_bias=False, key=k2)),
-                snn.LI(),
-                snn.MaxOverTime(),
-            ]
-        )
-
     times = []
     for length in range(100, 112):  # each is another program
-        model = network(length)
+        model = small_network(length)
         images = jnp.ones((16, 64))
 
         def loss(model, images):

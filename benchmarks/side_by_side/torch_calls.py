@@ -44,3 +44,25 @@ def torch_spikes_or_gradient(encode: Callable, case, data, note="") -> Call:
         return torch.autograd.grad(value, x)[0]
 
     return torch_call(gradient, note=note)
+
+
+def torch_training_step(linear, weight, spikes: Callable, data, late=False, note="") -> Call:
+    """A step of gradient descent on <w, spikes(linear(x))>; its result are the spikes.
+
+    `late` shifts that result by a step, where an input moves the membrane in the same step.
+    """
+    linear.weight.data = torch.from_numpy(weight.copy()).to(torch_device())
+    optimizer = torch.optim.SGD(linear.parameters(), lr=1e-3)
+    x, w = (torch.from_numpy(data[name]).to(torch_device()) for name in ("x", "w"))
+    first = linear(x).detach()  # with the weights that were given
+
+    def step():
+        optimizer.zero_grad()
+        torch.vdot(w.ravel(), spikes(linear(x)).ravel()).backward()
+        optimizer.step()
+
+    def result(_):
+        out = spikes(first)
+        return torch.cat([torch.zeros_like(out[:1]), out[:-1]]) if late else out
+
+    return torch_call(step, result, note=note)

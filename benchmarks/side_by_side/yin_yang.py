@@ -12,7 +12,6 @@ import numpy as np
 INPUTS, HIDDEN, CLASSES, BATCH = 5, 120, 3, 64
 STEPS, DT, T_LATE = 60, 5e-4, 1.5e-2
 TARGET_SPIKES, PENALTY = 0.8, 1e-5
-EPOCHS = 40  # of the comparison of accuracies
 TEST_SIZE = 2944
 
 

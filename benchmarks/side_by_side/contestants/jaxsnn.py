@@ -8,7 +8,7 @@ from jaxsnn.discrete.functional.threshold import superspike
 from jaxsnn.discrete.topology import Topology
 
 from .. import yin_yang
-from ..calls import Call, jax_call, jax_spikes_or_gradient, version_of
+from ..calls import Call, jax_spikes_or_gradient, jax_training_step, version_of
 from ..workloads import DT, Case
 
 VERSION, DEVICE = version_of("jaxsnn"), jax.devices()[0].device_kind
@@ -51,12 +51,7 @@ def _layer(data) -> Call:
         zeros = jnp.zeros(x.shape[1:])
         return jax.lax.scan(step, LIFState(zeros, zeros), x @ weight.T)[1]
 
-    def step(weight, x, w):
-        return weight - 1e-3 * jax.grad(lambda *a: jnp.vdot(w, spikes(*a)))(weight, x)
-
-    call = jax_call(step, data["weight"], data["x"], data["w"], note="products hoisted")
-    call.result = lambda _: jax.jit(spikes)(data["weight"], data["x"])
-    return call
+    return jax_training_step(spikes, data["weight"], data, note="products hoisted")
 
 
 def _yin_yang(data: yin_yang.Data, epochs: int) -> Call:

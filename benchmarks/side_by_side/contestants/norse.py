@@ -6,7 +6,12 @@ from norse.torch.functional import encode
 from norse.torch.functional.lif import LIFParameters
 
 from ..calls import Call, version_of
-from ..torch_calls import torch_call, torch_device, torch_spikes_or_gradient
+from ..torch_calls import (
+    torch_call,
+    torch_device,
+    torch_spikes_or_gradient,
+    torch_training_step,
+)
 from ..workloads import DT, MAX_RATE, SLOPE, TAU_MEM, TAU_SYN, V_TH, Case
 
 VERSION, DEVICE = f"{version_of('norse')} ({version_of('torch')})", torch_device()
@@ -44,22 +49,10 @@ def prepare(case: Case, data) -> dict[str, Call]:
 
 def _layer(data) -> Call:
     linear = torch.nn.Linear(*data["weight"].shape[::-1], bias=False, device=DEVICE)
-    linear.weight.data = torch.from_numpy(data["weight"].copy()).to(DEVICE)
     neurons = LIF(PARAMS, dt=DT)
-    optimizer = torch.optim.SGD(linear.parameters(), lr=1e-3)
-    x = torch.from_numpy(data["x"]).to(DEVICE)
-    w = torch.from_numpy(data["w"]).to(DEVICE)
-    first = linear(x).detach()
 
-    def step():
-        optimizer.zero_grad()
-        torch.vdot(w.ravel(), neurons(linear(x))[0].ravel()).backward()
-        optimizer.step()
-
-    def result(_):
-        # its input moves the membrane in the same step, ours in the next
-        spikes = neurons(first)[0]
-        return torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
+    def spikes(currents):
+        return neurons(currents)[0]
 
     note = "products hoisted; reset detached"
-    return torch_call(step, result, note=note)
+    return torch_training_step(linear, data["weight"], spikes, data, late=True, note=note)

@@ -3,12 +3,11 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import jaxsnn_eqx as snn
 
 from .. import yin_yang
-from ..calls import Call, jax_call, jax_spikes_or_gradient, version_of
+from ..calls import Call, jax_call, jax_spikes_or_gradient, jax_training_step, version_of
 from ..workloads import DELTA_THRESHOLD, DT, MAX_RATE, PHASE_BITS, Case
 
 VERSION, DEVICE = version_of("jaxsnn_eqx"), jax.devices()[0].device_kind
@@ -51,24 +50,16 @@ def _layer(neuron, data) -> dict[str, Call]:
     n = len(data["weight"])
     linear = eqx.nn.Linear(n, n, use_bias=False, key=jax.random.key(0))
 
-    def call(axis, note):
+    def call(axis):
         def spikes(weight, x):
             layer = eqx.tree_at(lambda linear: linear.weight, linear, weight)
             network = snn.Network([snn.OverTime(layer), neuron])
             return jax.vmap(network, in_axes=axis, out_axes=axis)(x)
 
-        def step(weight, x, w):
-            return weight - 1e-3 * jax.grad(lambda *a: jnp.vdot(w, spikes(*a)))(weight, x)
+        note = f"`vmap` over axis {axis}"
+        return jax_training_step(spikes, data["weight"], data, batch_axis=axis, note=note)
 
-        x, w = (np.moveaxis(data[name], 1, axis) for name in ("x", "w"))
-        call = jax_call(step, data["weight"], x, w, note=note)
-        call.result = lambda _: np.moveaxis(jax.jit(spikes)(data["weight"], x), axis, 1)
-        return call
-
-    return {
-        "ours": call(1, "`vmap` over axis 1"),
-        "ours, batch first": call(0, "`vmap` over axis 0"),
-    }
+    return {"ours": call(1), "ours, batch first": call(0)}
 
 
 def _yin_yang(data: yin_yang.Data, epochs: int) -> Call:

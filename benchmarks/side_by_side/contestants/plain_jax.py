@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..calls import Call, jax_call, jax_spikes_or_gradient, version_of
+from ..calls import Call, jax_call, jax_spikes_or_gradient, jax_training_step, version_of
 from ..workloads import (
     DECAY,
     DELTA_THRESHOLD,
@@ -95,9 +95,4 @@ def _layer(case: Case, data) -> Call:
             return lax.scan(neuron, (zeros, zeros), x @ weight.T)[1]
         return lax.scan(membrane, zeros, x @ weight.T)[1]
 
-    def step(weight, x, w):
-        return weight - 1e-3 * jax.grad(lambda *a: jnp.vdot(w, spikes(*a)))(weight, x)
-
-    call = jax_call(step, data["weight"], data["x"], data["w"], note="products hoisted")
-    call.result = lambda _: jax.jit(spikes)(data["weight"], data["x"])
-    return call
+    return jax_training_step(spikes, data["weight"], data, note="products hoisted")

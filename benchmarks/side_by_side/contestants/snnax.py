@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from snnax import snn as snnax
 
-from ..calls import Call, jax_call, jax_spikes_or_gradient, version_of
+from ..calls import Call, jax_spikes_or_gradient, jax_training_step, version_of
 from ..workloads import DECAY, LEAK, V_TH, Case
 from .plain_jax import spike
 
@@ -62,10 +62,4 @@ def _layer(case: Case, data) -> Call:
     def spikes(weight, x):
         return jax.vmap(lambda x: model(start, x, key)[1][0])(x @ weight.T)
 
-    def step(weight, x, w):
-        return weight - 1e-3 * jax.grad(lambda *a: jnp.vdot(w, spikes(*a)))(weight, x)
-
-    x, w = data["x"].swapaxes(0, 1), data["w"].swapaxes(0, 1)
-    call = jax_call(step, weight, x, w, note="products hoisted")
-    call.result = lambda _: jax.jit(spikes)(weight, x).swapaxes(0, 1)
-    return call
+    return jax_training_step(spikes, weight, data, batch_axis=0, note="products hoisted")

@@ -5,7 +5,12 @@ import torch
 from snntorch import spikegen, surrogate
 
 from ..calls import Call, version_of
-from ..torch_calls import torch_call, torch_device, torch_spikes_or_gradient
+from ..torch_calls import (
+    torch_call,
+    torch_device,
+    torch_spikes_or_gradient,
+    torch_training_step,
+)
 from ..workloads import (
     DECAY,
     DELTA_THRESHOLD,
@@ -70,34 +75,20 @@ def prepare(case: Case, data) -> dict[str, Call]:
 
 def _layer(case: Case, data) -> Call:
     linear = torch.nn.Linear(*data["weight"].shape[::-1], bias=False, device=DEVICE)
-    linear.weight.data = torch.from_numpy(LEAK * data["weight"]).to(DEVICE)
-    if case.kind == "layer":
+    synapse = case.kind == "layer"
+    if synapse:
         neuron = snntorch.Synaptic(alpha=1 - DECAY, beta=1 - LEAK, **OPTIONS).to(DEVICE)
     else:
         neuron = snntorch.Leaky(beta=1 - LEAK, **OPTIONS).to(DEVICE)
-    optimizer = torch.optim.SGD(linear.parameters(), lr=1e-3)
-    x = torch.from_numpy(data["x"]).to(DEVICE)
-    w = torch.from_numpy(data["w"]).to(DEVICE)
-    first = linear(x).detach()
 
     def spikes(currents):
         zeros = torch.zeros_like(currents[0])
-        state = (zeros, zeros) if case.kind == "layer" else (zeros,)
+        state = (zeros, zeros) if synapse else (zeros,)
         out = []
         for current in currents:
             spike, *state = neuron(current, *state)
             out.append(spike)
         return torch.stack(out)
 
-    def step():
-        optimizer.zero_grad()
-        torch.vdot(w.ravel(), spikes(linear(x)).ravel()).backward()
-        optimizer.step()
-
-    def result(_):
-        out = spikes(first)
-        if case.kind == "layer":  # its input moves the membrane in the same step
-            out = torch.cat([torch.zeros_like(out[:1]), out[:-1]])
-        return out
-
-    return torch_call(step, result, note="products hoisted")
+    weight, note = LEAK * data["weight"], "products hoisted"
+    return torch_training_step(linear, weight, spikes, data, late=synapse, note=note)

@@ -4,7 +4,12 @@ import torch
 from spikingjelly.activation_based import encoding, functional, layer, neuron
 
 from ..calls import Call, version_of
-from ..torch_calls import torch_call, torch_device, torch_spikes_or_gradient
+from ..torch_calls import (
+    torch_call,
+    torch_device,
+    torch_spikes_or_gradient,
+    torch_training_step,
+)
 from ..workloads import DT, LEAK, MAX_RATE, PHASE_BITS, SLOPE, V_TH, Case
 
 VERSION, DEVICE = f"{version_of('spikingjelly')} ({version_of('torch')})", torch_device()
@@ -67,21 +72,10 @@ def prepare(case: Case, data) -> dict[str, Call]:
 def _layer(data) -> Call:
     n = len(data["weight"])
     linear = layer.Linear(n, n, bias=False, step_mode="m").to(DEVICE)
-    linear.weight.data = torch.from_numpy(data["weight"].copy()).to(DEVICE)
     neurons = make_neuron()
-    optimizer = torch.optim.SGD(linear.parameters(), lr=1e-3)
-    x = torch.from_numpy(data["x"]).to(DEVICE)
-    w = torch.from_numpy(data["w"]).to(DEVICE)
-    first = linear(x).detach()
 
-    def step():
-        optimizer.zero_grad()
+    def spikes(currents):
         functional.reset_net(neurons)
-        torch.vdot(w.ravel(), neurons(linear(x)).ravel()).backward()
-        optimizer.step()
+        return neurons(currents)
 
-    def result(_):
-        functional.reset_net(neurons)
-        return neurons(first)
-
-    return torch_call(step, result)
+    return torch_training_step(linear, data["weight"], spikes, data)
