@@ -100,15 +100,22 @@ def integrate(
         one_step = ft.partial(step, arrays)
         return _scan_keeping_starts(one_step, state, xs, length, every)
 
+    unroll = _steps_at_once(state, length)
+
     def primal(arrays, state, xs):
-        unroll = _steps_at_once(state, length)
         return lax.scan(ft.partial(step, arrays), state, xs, length, unroll=unroll)
 
-    _check_step(step, arrays, state, xs)
-    if every == 1:
+    def keeping_all(arrays, state, xs):
         one_step = jax.checkpoint(ft.partial(step, arrays), prevent_cse=False, policy=_KEPT)
         return lax.scan(one_step, state, xs, length)
-    loop = _loop(step, primal, keeping_starts, length, every)
+
+    _check_step(step, arrays, state, xs)
+    if every > 1:
+        loop = _loop(step, primal, keeping_starts, length, every)
+    elif unroll > 1:
+        loop = with_derivative_of(keeping_all, primal)
+    else:
+        return keeping_all(arrays, state, xs)
     return loop(*eqx.partition((arrays, state, xs), eqx.is_inexact_array))
 
 
@@ -163,7 +170,26 @@ def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, ev
         state_dot = eqx.combine(state_dot, jtu.tree_map(jnp.zeros_like, inexact_state))
         dots = (arrays_dot, state_dot, xs_dot)
         out_dots = _tangent(step, arrays, starts, xs, dots, length=length, every=every)
-        return (final, outs), _with_float0(out_dots, (final, outs))
+        return (final, outs), _with_zeros(out_dots, (final, outs))
+
+    return loop
+
+
+def with_derivative_of(differentiated: Callable, primal: Callable) -> Callable:
+    """`primal`, with the derivative of `differentiated`, which gives the same.
+
+    Of one tree of inexact arrays and one of all others, which both are given combined.
+    """
+
+    @jax.custom_jvp
+    def loop(inexact, other):
+        return primal(*eqx.combine(inexact, other))
+
+    @ft.partial(loop.defjvp, symbolic_zeros=True)
+    def loop_jvp(primals, tangents):
+        dots = jtu.tree_map(_none_if_zero, tangents[0])
+        out, out_dot = eqx.filter_jvp(differentiated, eqx.combine(*primals), dots)
+        return out, _with_zeros(out_dot, out)
 
     return loop
 
@@ -277,14 +303,15 @@ def _only_moving(dots, primals):
     )
 
 
-def _with_float0(dots, primals):
-    """Fills in the tangents that JAX wants for integer, boolean and key leaves."""
+def _with_zeros(dots, primals):
+    """Fills in the tangents of what does not move, `float0` for integers, booleans and keys."""
+
+    def zeros(x):
+        inexact = eqx.is_inexact_array(x)
+        return jnp.zeros_like(x) if inexact else np.zeros(x.shape, jax.dtypes.float0)
+
     return jtu.tree_map(
-        lambda dot, primal: (
-            jtu.tree_map(lambda p: np.zeros(p.shape, jax.dtypes.float0), primal)
-            if dot is None
-            else dot
-        ),
+        lambda dot, primal: jtu.tree_map(zeros, primal) if dot is None else dot,
         dots,
         primals,
         is_leaf=_is_none,

@@ -7,7 +7,7 @@ neurons: constants may be Python floats (fixed) or arrays (trainable).
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array
 
-from ._surrogate import AbstractSurrogate
+from ._surrogate import AbstractSurrogate, fire
 
 Constant = float | Array
 
@@ -41,6 +41,6 @@ def fire_and_reset(
     The derivative goes through the spike (the surrogate's) and through the reset.
     """
     voltage = checkpoint_name(voltage, KEPT)
-    spikes = surrogate(voltage - v_th)
+    fired, spikes = fire(surrogate, voltage - v_th)
     drop = v_th - v_reset if soft else voltage - v_reset
-    return voltage - spikes * drop, spikes
+    return voltage - fired * drop, spikes

@@ -463,6 +463,32 @@ def test_large_states_run_two_steps_at_once_and_agree_to_the_bit(length):
     assert jnp.array_equal(held, steps(jnp.broadcast_to(xs[0], xs.shape))[1])
 
 
+@pytest.mark.parametrize("length", [6, 7])
+def test_large_states_have_the_derivatives_of_small_ones(length):
+    encoder = LIFCurrentEncoder()
+    xs = 2 * jr.uniform(jr.key(0), (length, 10, 5_000))
+    dots, w = jr.normal(jr.key(1), (2, *xs.shape))
+
+    def both(encode):
+        gradient = jax.jit(jax.grad(lambda xs: jnp.vdot(w, encode(xs))))(xs)
+        spikes, spikes_dot = jax.jit(lambda xs, dots: jax.jvp(encode, (xs,), (dots,)))(xs, dots)
+        return gradient, spikes, spikes_dot
+
+    small = both(jax.vmap(encoder, in_axes=1, out_axes=1))
+    assert all(map(jnp.array_equal, both(encoder), small))
+    assert jnp.any(small[0] != 0)
+    assert jnp.any(small[2] != 0)
+
+
+def test_a_large_state_that_does_not_move_has_a_zero_tangent():
+    # two steps an iteration have a rule of their own, which must fill in what stays
+    encoder = LIFCurrentEncoder()
+    v, xs = jnp.zeros(50_000), jnp.ones((2, 50_000))
+    _, (state_dot, out_dot) = jax.jvp(lambda v: (v, encoder.run(v, xs)[1]), (v,), (v,))
+    assert not state_dot.any()
+    assert not out_dot.any()
+
+
 def test_keeping_every_step_stores_one_potential_of_a_neuron():
     xs, w = jnp.ones((100, 1_000)), jnp.ones((100, 1_000))
 

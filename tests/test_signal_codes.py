@@ -340,3 +340,61 @@ def test_infinities_as_documented():
 def test_bad_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+CHANGES = [snn.DeltaEncoder(0.5), snn.ThresholdEncoder(0.3, 0.2)]
+
+
+def looped(encoder, xs):
+    """The steps of `encoder`, one after the other."""
+    return jax.lax.scan(lambda s, x: encoder.step(s, x), encoder.init(xs[0]), xs)
+
+
+@pytest.mark.parametrize("encoder", CHANGES)
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("started", [False, True])
+def test_changes_taken_all_at_once_are_those_of_the_steps(encoder, value, started):
+    xs = jnp.asarray(WALK[:20], jnp.float32).at[5, 3].set(value)
+    first = encoder.init(xs[0])
+    if started:
+        first = encoder.step(first, xs[0] + 1)[0]
+    expected = jax.lax.scan(lambda s, x: encoder.step(s, x), first, xs)
+    for a, b in zip(
+        jax.tree.leaves(encoder.run(first, xs)), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("encoder", CHANGES)
+def test_a_nan_before_the_chunk_is_carried_through_it(encoder):
+    xs = jnp.asarray(WALK[:6], jnp.float32)
+    state, _ = encoder.run(encoder.init(xs[0]), xs.at[1, 2].set(jnp.nan))
+    state, spikes = encoder.run(state, xs)
+    assert np.isnan(spikes[:, 2]).all()
+    assert not np.isnan(np.delete(spikes, 2, axis=1)).any()
+    assert np.isnan(state.reference[2])
+
+
+@pytest.mark.parametrize("encoder", CHANGES)
+def test_a_batch_of_changes_loops_only_if_it_has_a_nan(encoder):
+    batch = jnp.asarray(WALK[:20], jnp.float32).reshape(4, 5, 7)
+    dirty = batch.at[2, 1, 3].set(jnp.nan)
+    for xs in (batch, dirty):
+        expected = jnp.stack([looped(encoder, x)[1] for x in xs])
+        np.testing.assert_array_equal(jax.vmap(encoder)(xs), expected)
+    # one choice for the whole batch: as a `select`, both would be computed
+    nested = jax.make_jaxpr(jax.vmap(jax.vmap(encoder, in_axes=1)))(batch)
+    assert " cond[" in str(nested)
+
+
+@pytest.mark.parametrize("encoder", CHANGES)
+def test_the_derivative_of_changes_is_the_loops(encoder):
+    xs = jnp.asarray(WALK[:20], jnp.float32)
+    w = jnp.asarray(RNG.standard_normal(xs.shape), jnp.float32)
+    got, expected = (
+        jax.grad(lambda xs, encode=encode: jnp.vdot(w, encode(xs)))(xs)
+        for encode in (encoder, lambda xs: looped(encoder, xs)[1])
+    )
+    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
+    hessian = jax.hessian(lambda xs: jnp.vdot(w[:5, :2], encoder(xs)))(xs[:5, :2])
+    assert hessian.shape == (5, 2, 5, 2)

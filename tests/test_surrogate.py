@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 import jaxsnn_eqx as snn
+from jaxsnn_eqx._surrogate import fire
 
 
 def _normal(mean, deviation):
@@ -154,3 +155,20 @@ def test_any_shape_and_list_input():
 def test_bad_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_only_the_spikes_of_a_nan_are_nan():
+    x = jnp.array([jnp.nan, -1.0, 0.0, 1.0])
+    for surrogate in (snn.SuperSpike(), snn.Rectangle()):
+        fired, spikes = fire(surrogate, x)
+        np.testing.assert_array_equal(fired, [0, 0, 0, 1])
+        np.testing.assert_array_equal(spikes, [np.nan, 0, 0, 1])
+        for which in (0, 1):
+            slope = jax.grad(lambda x, i=which, s=surrogate: fire(s, x)[i].sum())(x)
+            np.testing.assert_array_equal(slope, surrogate.derivative(x))
+
+
+def test_a_function_in_place_of_a_surrogate_fires_as_it_is():
+    x = jnp.linspace(-1, 1, 5)
+    for out in fire(snn.SuperSpike().smooth, x):
+        np.testing.assert_array_equal(out, snn.SuperSpike().smooth(x))

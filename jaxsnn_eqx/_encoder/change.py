@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 
+from .._foreseen import integrate_foreseen
+from .._layer import Cell
 from .._surrogate import AbstractSurrogate
 from .._types import (
     Constant,
@@ -81,6 +83,28 @@ class AbstractChangeEncoder(AbstractReferenceEncoder):
         return state, as_spikes(spikes, self.dtype or x.dtype)
 
     @checked
+    def run(
+        self,
+        state: ReferenceState,
+        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[ReferenceState, Shaped[Array, "time *shape"]]:
+        """A chunk of the signal, with the state carried: `(state, spikes)`.
+
+        **Arguments:**
+
+        - `state`: from `init`, or from the chunk before.
+        - `xs`: the signal, of shape `"time *shape"`.
+        - `key`: ignored. (Keyword only.)
+        """
+        every = self.checkpoint_every
+        cell = Cell(self, None, key)
+        return integrate_foreseen(
+            _previous_samples, cell, state, as_floating(xs), checkpoint_every=every
+        )
+
+    @checked
     def decode(
         self,
         spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
@@ -94,6 +118,18 @@ class AbstractChangeEncoder(AbstractReferenceEncoder):
         - `start`: the signal's first sample, a number or of shape `"*shape"`.
         """
         return cumulative(self.threshold, spikes, start)
+
+
+def _previous_samples(state: ReferenceState, xs: Array):
+    """The state before each sample, and the last: each sample is the next one's reference."""
+    samples = xs.astype(state.reference.dtype)
+    first = state.for_sample(samples[0])[None]
+    before = jnp.concatenate([first, samples[:-1]])
+    started = jnp.ones((), bool)
+    return (
+        ReferenceState(before, jnp.broadcast_to(started, len(xs))),
+        ReferenceState(samples[-1], started),
+    )
 
 
 def cumulative(threshold: Constant, spikes: Any, start: Any = 0.0) -> Array:
