@@ -4,10 +4,14 @@ Written once here, in the reference's own order of operations, and used by encod
 neurons: constants may be Python floats (fixed) or arrays (trainable).
 """
 
+from typing import Any
+
+import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array
 
 from ._surrogate import AbstractSurrogate, fire
+from ._types import as_spikes
 
 Constant = float | Array
 
@@ -34,13 +38,18 @@ def fire_and_reset(
     surrogate: AbstractSurrogate,
     *,
     soft: bool = False,
+    dtype: Any = None,
 ) -> tuple[Array, Array]:
     """A spike if and only if `v > v_th`; then `v` is `v_reset` (to a rounding, unless 0).
 
     With `soft`, `v` is lowered by `v_th - v_reset` instead, and keeps what exceeded `v_th`.
+    Spikes are of the dtype of `v`, or of `dtype`; in one without a NaN none is looked for.
     The derivative goes through the spike (the surrogate's) and through the reset.
     """
     voltage = checkpoint_name(voltage, KEPT)
     fired, spikes = fire(surrogate, voltage - v_th)
     drop = v_th - v_reset if soft else voltage - v_reset
+    if dtype is not None:
+        floating = jnp.issubdtype(dtype, jnp.floating)
+        spikes = as_spikes(spikes if floating else fired, dtype)
     return voltage - fired * drop, spikes

@@ -11,7 +11,7 @@ from .._fields import checkpoint_field, dt_field, dtype_field, surrogate_field
 from .._membrane import fire_and_reset, integrate_membrane
 from .._parameters import LIFParameters, check_dt
 from .._surrogate import AbstractSurrogate, SuperSpike
-from .._types import NestedNumbers, as_floating, as_spikes, checked, positive_int
+from .._types import NestedNumbers, as_floating, checked, positive_int
 from .base import AbstractHeldEncoder, AbstractVoltageMembrane
 
 
@@ -133,5 +133,5 @@ class LearnableLIFEncoder(AbstractVoltageMembrane, AbstractHeldEncoder):
             a.astype(state.dtype) for a in (self.gain, self.bias, self.tau_mem, self.v_th, x)
         )
         voltage = integrate_membrane(state, gain * x_ + bias, tau_mem, self.v_leak, self.dt)
-        voltage, spikes = fire_and_reset(voltage, v_th, self.v_reset, self.surrogate)
-        return voltage, as_spikes(spikes, self.dtype or x.dtype)
+        dtype = self.dtype or x.dtype
+        return fire_and_reset(voltage, v_th, self.v_reset, self.surrogate, dtype=dtype)

@@ -15,7 +15,7 @@ from .._fields import (
 from .._membrane import fire_and_reset, integrate_membrane
 from .._parameters import LIFParameters, check_dt
 from .._surrogate import AbstractSurrogate
-from .._types import NestedNumbers, as_floating, as_spikes, checked, positive_int
+from .._types import NestedNumbers, as_floating, checked, positive_int
 from .base import AbstractHeldEncoder, AbstractSignalEncoder, AbstractVoltageMembrane
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class AbstractLIFMembrane(AbstractVoltageMembrane):
         voltage = integrate_membrane(
             state, x.astype(state.dtype), params.tau_mem, params.v_leak, self.dt
         )
-        voltage, spikes = fire_and_reset(voltage, params.v_th, params.v_reset, self.surrogate)
-        return voltage, as_spikes(spikes, self.dtype or x.dtype)
+        dtype = self.dtype or x.dtype
+        return fire_and_reset(voltage, params.v_th, params.v_reset, self.surrogate, dtype=dtype)
 
 
 class ConstantCurrentLIFEncoder(AbstractLIFMembrane, AbstractHeldEncoder):

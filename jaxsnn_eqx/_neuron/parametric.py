@@ -11,7 +11,7 @@ from .._fields import checkpoint_field, dt_field, dtype_field, surrogate_field
 from .._membrane import decay, fire_and_reset, integrate_membrane
 from .._parameters import LIFParameters, check_dt
 from .._surrogate import AbstractSurrogate, SuperSpike
-from .._types import NestedNumbers, as_floating, as_spikes, checked, constant_like
+from .._types import NestedNumbers, as_floating, checked, constant_like
 from .base import AbstractNeuron, SynapticState
 
 
@@ -154,9 +154,12 @@ class ParametricLIF(AbstractNeuron):
         voltage = integrate_membrane(
             state.voltage, state.current, tau_mem, self.v_leak, self.dt
         )
-        voltage, spikes = fire_and_reset(voltage, v_th, self.v_reset, self.surrogate)
+        dtype = self.dtype or x.dtype
+        voltage, spikes = fire_and_reset(
+            voltage, v_th, self.v_reset, self.surrogate, dtype=dtype
+        )
         current = decay(state.current, tau_syn, self.dt) + x.astype(state.current.dtype)
-        return SynapticState(voltage, current), as_spikes(spikes, self.dtype or x.dtype)
+        return SynapticState(voltage, current), spikes
 
     def voltage(self, state: SynapticState) -> Array:
         """The membrane potential, after the reset."""
