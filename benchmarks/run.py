@@ -87,7 +87,11 @@ def part(name: str, short: bool) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="check only, on small sizes")
-    parser.add_argument("--only", help="measure rows of one kind again, and keep the others")
+    parser.add_argument(
+        "--only",
+        choices=[*dict.fromkeys(case.kind for case in cases(False)), *PARTS],
+        help="measure rows of one kind again, and keep the others",
+    )
     parser.add_argument("--report", action="store_true", help="write the report again")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path, default=DOCS, help="folder to write to")
