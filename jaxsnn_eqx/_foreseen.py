@@ -46,7 +46,7 @@ def integrate_foreseen(
         any_nan = sum(map(_may_have_nan, leaves), jnp.zeros((), bool))
         return lax.cond(any_nan, looped, mapped, arrays, state, xs)
 
-    loop = with_derivative_of(looped, primal)
+    loop = with_derivative_of(looped, primal, same_loop=False)
     return loop(*eqx.partition((arrays, state, xs), eqx.is_inexact_array))
 
 

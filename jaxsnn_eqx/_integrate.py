@@ -113,7 +113,7 @@ def integrate(
     if every > 1:
         loop = _loop(step, primal, keeping_starts, length, every)
     elif unroll > 1:
-        loop = with_derivative_of(keeping_all, primal)
+        loop = with_derivative_of(keeping_all, primal, same_loop=True)
     else:
         return keeping_all(arrays, state, xs)
     return loop(*eqx.partition((arrays, state, xs), eqx.is_inexact_array))
@@ -175,10 +175,14 @@ def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, ev
     return loop
 
 
-def with_derivative_of(differentiated: Callable, primal: Callable) -> Callable:
+def with_derivative_of(
+    differentiated: Callable, primal: Callable, *, same_loop: bool
+) -> Callable:
     """`primal`, with the derivative of `differentiated`, which gives the same.
 
-    Of one tree of inexact arrays and one of all others, which both are given combined.
+    Of one tree of inexact arrays and one of all others, which both are given combined. Unless
+    both are the `same_loop`, `primal` is run for a derivative, too: `vmap` puts a batch of
+    outputs where a function has it, and here that must be one place.
     """
 
     @jax.custom_jvp
@@ -189,6 +193,8 @@ def with_derivative_of(differentiated: Callable, primal: Callable) -> Callable:
     def loop_jvp(primals, tangents):
         dots = jtu.tree_map(_none_if_zero, tangents[0])
         out, out_dot = eqx.filter_jvp(differentiated, eqx.combine(*primals), dots)
+        if not same_loop:
+            out = loop(*primals)
         return out, _with_zeros(out_dot, out)
 
     return loop

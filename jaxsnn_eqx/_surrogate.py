@@ -75,7 +75,8 @@ def fire(surrogate: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:
 
 @ft.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _fire(surrogate: AbstractSurrogate, x: Array) -> tuple[Array, Array]:
-    fired = (x > 0).astype(x.dtype)
+    # of a converted boolean, XLA would make 0 where infinity times it is NaN
+    fired = jnp.where(x > 0, jnp.ones_like(x), 0)
     return fired, jnp.where(jnp.isnan(x), x, fired)
 
 
