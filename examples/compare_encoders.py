@@ -77,8 +77,10 @@ CODES = {
     "RankOrderEncoder": Code(lambda: [snn.RankOrderEncoder(STEPS)]),
     "GaussianReceptiveFields, LatencyEncoder": Code(
         lambda: [
-            snn.GaussianReceptiveFields.evenly(FIELDS),
-            snn.LatencyEncoder(STEPS, WINDOW, threshold=0.1),
+            snn.Preprocessed(
+                snn.GaussianReceptiveFields.evenly(FIELDS),
+                snn.LatencyEncoder(STEPS, WINDOW, threshold=0.1),
+            ),
             flat(),
         ],
         features=PIXELS * FIELDS,

@@ -129,8 +129,8 @@ class Twin(NamedTuple):
     accuracies: Float[np.ndarray, " seeds"]
     spikes: float  # of the encoder, per sample
     hidden_spikes: float
-    first: Any  # the encoder's layers, as they started and as they ended, for the first seed
-    last: Any
+    first: snn.Preprocessed  # the encoder, as it started and as it ended, for the first seed
+    last: snn.Preprocessed
 
 
 def load(setup: Setup, *, validate: bool) -> tuple[Data, Data]:
@@ -156,22 +156,23 @@ def distort(values: Float[Array, " features"], key: PRNGKeyArray) -> Array:
     return digits.distort(values.reshape(SIDE, SIDE), key).ravel()
 
 
-class Copies(snn.AbstractValueMap):
+class Copies(eqx.Module):
     """Each value several times, on a new last axis."""
 
     copies: int = eqx.field(static=True)
 
-    def __call__(self, xs: Array, *, key: PRNGKeyArray | None = None) -> Array:
-        return jnp.repeat(jnp.asarray(xs)[..., None], self.copies, axis=-1)
+    def __call__(self, x: Array) -> Array:
+        return jnp.repeat(x[..., None], self.copies, axis=-1)
 
 
-def make_encoder(setup: Setup, features: int) -> list[snn.AbstractLayer]:
+def make_encoder(setup: Setup, features: int) -> snn.Preprocessed:
     if setup.encoder == "fields":
         fields = snn.GaussianReceptiveFields.evenly(
             setup.copies, beta=setup.beta, shape=(features,)
         )
         t_late = (setup.steps - 1) * DT
-        return [fields, snn.LatencyEncoder(setup.steps, t_late, threshold=0.1, dt=DT)]
+        latency = snn.LatencyEncoder(setup.steps, t_late, threshold=0.1, dt=DT)
+        return snn.Preprocessed(fields, latency)
     encoder = snn.LearnableLIFEncoder(
         (features, setup.copies),
         setup.steps,
@@ -183,7 +184,8 @@ def make_encoder(setup: Setup, features: int) -> list[snn.AbstractLayer]:
     exponents = np.linspace(-1, 1, setup.copies) if setup.copies > 1 else np.zeros(1)
     gains = jnp.asarray(setup.gain * setup.gain_ratio**exponents, encoder.gain.dtype)
     gains = jnp.broadcast_to(gains, encoder.gain.shape)
-    return [Copies(setup.copies), eqx.tree_at(lambda e: e.gain, encoder, gains)]
+    encoder = eqx.tree_at(lambda e: e.gain, encoder, gains)
+    return snn.Preprocessed(Copies(setup.copies), encoder)
 
 
 def make_network(setup: Setup, features: int, key: PRNGKeyArray) -> snn.Network:
@@ -198,7 +200,7 @@ def make_network(setup: Setup, features: int, key: PRNGKeyArray) -> snn.Network:
     out = eqx.tree_at(lambda linear: linear.weight, out, replace_fn=jnp.abs)
     return snn.Network(
         [
-            snn.Network(make_encoder(setup, features)),
+            make_encoder(setup, features),
             snn.OverTime(eqx.nn.Lambda(jnp.ravel)),
             snn.OverTime(hidden),
             snn.LIF(dt=DT, surrogate=snn.SuperSpike(slope=budget.slope)),
@@ -351,8 +353,8 @@ def by_seed(setup: Setup, fixed: Twin, trained: Twin) -> str:
 def draw_fields(ax, twin: Twin) -> None:
     """The fields of a coordinate, in front of the latency code: high responses fire first."""
     x = jnp.linspace(0, 1, 200)
-    for layers, style in [(twin.first, "--"), (twin.last, "-")]:
-        responses = layers[0](jnp.stack([x, x], axis=1))[:, 0]
+    for encoder, style in [(twin.first, "--"), (twin.last, "-")]:
+        responses = encoder.fn(jnp.stack([x, x], axis=1))[:, 0]
         for i in range(responses.shape[1]):
             ax.plot(x, responses[:, i], style, c=f"C{i}", lw=1 if style == "--" else 2)
     ax.axhline(0.1, c="gray", lw=0.8, ls=":")
@@ -364,12 +366,18 @@ def draw_fields(ax, twin: Twin) -> None:
     ax.set_title("Yin-Yang: the fields of x", pad=26)
 
 
+def gain(encoder: snn.Preprocessed) -> Array:
+    """That of the LIF neurons, of shape `"features copies"`."""
+    lif: Any = encoder.encoder
+    return lif.gain
+
+
 def draw_rates(ax, twin: Twin) -> None:
     """How many spikes the neurons of a coordinate give for its value."""
     x = jnp.linspace(0, 1, 400)
-    for layers, style in [(twin.first, "--"), (twin.last, "-")]:
-        features = layers[-1].gain.shape[0]
-        spikes = jax.vmap(lambda v, f=layers, n=features: f(jnp.full(n, v)))(x).sum(axis=1)
+    for encoder, style in [(twin.first, "--"), (twin.last, "-")]:
+        features = gain(encoder).shape[0]
+        spikes = jax.vmap(lambda v, f=encoder, n=features: f(jnp.full(n, v)))(x).sum(axis=1)
         for i in range(spikes.shape[2]):
             ax.plot(x, spikes[:, 0, i], style, c=f"C{i}", lw=1 if style == "--" else 2)
     ax.plot([], [], "k--", lw=1, label="at first")
@@ -381,13 +389,13 @@ def draw_rates(ax, twin: Twin) -> None:
 
 def draw_gains(ax, twin: Twin) -> None:
     """How training changed the gain of each pixel's neuron."""
-    change = twin.last[-1].gain - twin.first[-1].gain
+    change = gain(twin.last) - gain(twin.first)
     limit = float(jnp.abs(change).max())
     image = np.asarray(change).reshape(SIDE, SIDE)
     shown = ax.imshow(image, cmap="coolwarm", vmin=-limit, vmax=limit)
     ax.figure.colorbar(shown, ax=ax, shrink=0.8)
     ax.set(xticks=[], yticks=[])
-    first = float(twin.first[-1].gain[0, 0])
+    first = float(gain(twin.first)[0, 0])
     ax.set_title(f"Digits: change of each pixel's gain, from {first:g}", pad=26)
 
 

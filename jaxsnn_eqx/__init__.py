@@ -10,14 +10,12 @@ from ._decode import FirstSpikeTime as FirstSpikeTime
 from ._decode import MaxOverTime as MaxOverTime
 from ._decode import MeanOverTime as MeanOverTime
 from ._decode import SpikeCount as SpikeCount
-from ._encoder.base import AbstractEmittingEncoder as AbstractEmittingEncoder
-from ._encoder.base import AbstractEncoder as AbstractEncoder
-from ._encoder.base import AbstractHeldEncoder as AbstractHeldEncoder
 from ._encoder.base import AbstractSignalEncoder as AbstractSignalEncoder
+from ._encoder.base import AbstractStatelessEncoder as AbstractStatelessEncoder
 from ._encoder.base import AbstractValueEncoder as AbstractValueEncoder
-from ._encoder.base import AbstractValueMap as AbstractValueMap
 from ._encoder.bens_spiker import BensSpikerEncoder as BensSpikerEncoder
 from ._encoder.burst import BurstEncoder as BurstEncoder
+from ._encoder.change import AbstractChangeEncoder as AbstractChangeEncoder
 from ._encoder.delta import DeltaEncoder as DeltaEncoder
 from ._encoder.direct import DirectEncoder as DirectEncoder
 from ._encoder.first_spike import TimeToFirstSpikeEncoder as TimeToFirstSpikeEncoder
@@ -30,6 +28,7 @@ from ._encoder.lif_latency import LIFLatencyEncoder as LIFLatencyEncoder
 from ._encoder.moving_window import MovingWindowEncoder as MovingWindowEncoder
 from ._encoder.phase import PhaseEncoder as PhaseEncoder
 from ._encoder.poisson import PoissonEncoder as PoissonEncoder
+from ._encoder.preprocessed import Preprocessed as Preprocessed
 from ._encoder.pulse_width import PulseWidthEncoder as PulseWidthEncoder
 from ._encoder.rank_order import RankOrderEncoder as RankOrderEncoder
 from ._encoder.receptive_fields import GaussianReceptiveFields as GaussianReceptiveFields
@@ -40,9 +39,9 @@ from ._encoder.step_forward import StepForwardEncoder as StepForwardEncoder
 from ._encoder.threshold import ThresholdEncoder as ThresholdEncoder
 from ._initialise import fluctuation_driven as fluctuation_driven
 from ._integrate import integrate as integrate
+from ._layer import AbstractEncoder as AbstractEncoder
 from ._layer import AbstractLayer as AbstractLayer
-from ._layer import AbstractMembrane as AbstractMembrane
-from ._layer import AbstractSequenceLayer as AbstractSequenceLayer
+from ._layer import AbstractStatefulLayer as AbstractStatefulLayer
 from ._layer import AbstractTimed as AbstractTimed
 from ._loss import activity_penalty as activity_penalty
 from ._loss import rate_penalty as rate_penalty
@@ -54,9 +53,9 @@ from ._neuron.base import AbstractNeuron as AbstractNeuron
 from ._neuron.base import SynapticState as SynapticState
 from ._neuron.li import LI as LI
 from ._neuron.lif import LIF as LIF
-from ._neuron.parametric import ParametricLIF as ParametricLIF
 from ._neuron.recurrent import Recurrent as Recurrent
 from ._over_time import OverTime as OverTime
+from ._parameters import LearnableLIFParameters as LearnableLIFParameters
 from ._parameters import LIFParameters as LIFParameters
 from ._serialise import load as load
 from ._serialise import save as save

@@ -1,14 +1,14 @@
 """Decoders: a sequence to one value per class."""
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, final
 
+import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
-from ._fields import dt_field
 from ._layer import AbstractLayer, AbstractTimed
-from ._types import NestedNumbers, as_floating, checked, first_step, zero_state
+from ._types import Sample, as_floating, checked, positive_number, zero_state
 
 
 class AbstractDecoder(AbstractLayer):
@@ -26,51 +26,32 @@ class AbstractDecoder(AbstractLayer):
     def value(self, state: PyTree) -> Array:
         """The decoded value so far, in the dtype of the state."""
 
-    @checked
-    def run(
-        self,
-        state: PyTree,
-        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[PyTree, Shaped[Array, "*shape"]]:
-        """A chunk of time, with the state carried.
+    @property
+    @final
+    def seq_length(self) -> None:
+        """`None`: its input has a time axis."""
+        return None
 
-        **Arguments:**
-
-        - `state`: from `init`, or from the chunk before.
-        - `xs`: the input over time, of shape `"time *shape"`.
-        - `key`: ignored. (Keyword only.)
-
-        **Returns:**
-
-        `(state, value)`, the value over all that came so far, of shape `"*shape"`.
-        """
-        xs = as_floating(xs)
-        state = self.absorb(state, xs)
-        return state, self.value(state).astype(xs.dtype)
-
+    @final
     @checked
     def step(
-        self,
-        state: PyTree,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
+        self, state: PyTree, x: Sample, *, key: PRNGKeyArray | None = None
     ) -> tuple[PyTree, Shaped[Array, "*shape"]]:
         """One step: `(state, value)`, the value over all steps so far."""
-        return self.run(state, as_floating(x)[None])
+        return self.run_chunk(state, as_floating(x)[None], None, key)
 
+    @final
     @checked
-    def __call__(
+    def run_chunk(
         self,
-        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> Shaped[Array, "*shape"]:
-        """The value over the whole sequence `xs`, of shape `"*shape"`."""
-        xs = as_floating(xs)
-        return self.run(self.init(first_step(xs)), xs)[1]
+        state: PyTree,
+        xs: Shaped[Array, "time *shape"],
+        length: int | None,
+        key: PRNGKeyArray | None,
+    ) -> tuple[PyTree, Shaped[Array, "*shape"]]:
+        """`absorb`, and the value then."""
+        state = self.absorb(state, xs)
+        return state, self.value(state).astype(xs.dtype)
 
 
 class MaxOverTime(AbstractDecoder):
@@ -92,7 +73,7 @@ class MaxOverTime(AbstractDecoder):
     """
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> Shaped[Array, "*shape"]:
+    def init(self, x: Sample) -> Shaped[Array, "*shape"]:
         """-inf for an input like `x`, in float32 or wider."""
         return zero_state(as_floating(x)) - jnp.inf
 
@@ -128,7 +109,7 @@ class MeanOverTime(AbstractDecoder):
     """
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> SumAndCount:
+    def init(self, x: Sample) -> SumAndCount:
         """A sum of 0 over 0 steps for an input like `x`, in float32 or wider."""
         return SumAndCount(zero_state(as_floating(x)), jnp.zeros((), jnp.int32))
 
@@ -156,7 +137,7 @@ class SpikeCount(AbstractDecoder):
     """
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> Shaped[Array, "*shape"]:
+    def init(self, x: Sample) -> Shaped[Array, "*shape"]:
         """A count of 0 for an input like `x`, in float32 or wider."""
         return zero_state(as_floating(x))
 
@@ -191,19 +172,17 @@ class FirstSpikeTime(AbstractDecoder, AbstractTimed):
 
     **Arguments:**
 
-    - `dt`: length of a step in seconds (static). Positive.
+    - `dt`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
     **Derivative:** that of the formula: a spike more at a step before the first brings the time
     forward to it, and the first one lost puts it off to the next. So neurons with a surrogate
     learn to fire earlier or later. **NaN** gives NaN from that step on.
-
-    **Raises:** `ValueError` for an argument outside the range above.
     """
 
-    dt: float = dt_field()
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> WaitingState:
+    def init(self, x: Sample) -> WaitingState:
         """No step yet, and all waiting, for spikes like `x`; in float32 or wider."""
         zeros = zero_state(as_floating(x))
         return WaitingState(zeros, zeros + 1)

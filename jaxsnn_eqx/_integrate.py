@@ -1,14 +1,13 @@
-"""The one time loop, and its derivative.
+"""The one loop over time, and its derivative.
 
-A cell's `step` is the only equation. The primal scan keeps the state at the start of each
-chunk; the tangent is a linear scan of `jax.jvp(step)` over states that are recomputed
-chunk by chunk. Reverse mode is JAX's transpose of that tangent: no backward pass is
-written by hand, and nothing but states is ever stored for one.
+`step` is the only equation. The forward scan keeps the state at the start of each chunk; the
+tangent is a linear scan of `jax.jvp(step)` over states that are recomputed chunk by chunk.
+Reverse mode is JAX's transpose of that tangent: no backward pass is written by hand.
 """
 
 import functools as ft
+import math
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,31 +15,32 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 from jax import lax
-from jax.core import Tracer
+from jax.core import eval_jaxpr
 from jax.custom_derivatives import SymbolicZero
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, PyTree
 
-from ._chunks import chunk_length, rows, split
-from ._membrane import KEPT
 from ._types import first_step, optional_positive_int
+
+KEPT = "jaxsnn_eqx.kept"
+"""What a `step` gives this name (by `checkpoint_name`) is kept for the derivative, where all
+steps are kept: of a membrane, the potential before the reset."""
 
 _KEPT = jax.checkpoint_policies.save_only_these_names(KEPT)
 
 
-@eqx.filter_jit
 def integrate(
-    cell: Any,
+    step: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]],
     state: PyTree,
-    xs: PyTree,
+    xs: PyTree = None,
     *,
     length: int | None = None,
     checkpoint_every: int | None = None,
 ) -> tuple[PyTree, PyTree]:
-    """Runs `cell.step` over time: `lax.scan`, with a derivative that costs little memory.
+    """`jax.lax.scan`, with a derivative that needs little memory.
 
-    Equal to `lax.scan(cell.step, state, xs, length)`, bit for bit. Differentiable in
-    forward and in reverse mode, to any order, with respect to the inexact array leaves of
-    `cell`, `state` and `xs`; integer, boolean and key leaves are carried along.
+    Equal to `lax.scan(step, state, xs, length)`, bit for bit. Differentiable in forward and in
+    reverse mode, to any order, with respect to `state`, `xs` and whatever `step` closes over;
+    integers, booleans and keys are carried along.
 
     For the reverse pass only the state at the start of every `checkpoint_every` steps is
     kept; within a chunk the states are computed again. Per neuron that is about
@@ -48,15 +48,13 @@ def integrate(
     step, at the cost of one more forward pass.
 
     ```python
-    >>> import equinox as eqx, jax, jax.numpy as jnp
+    >>> import jax, jax.numpy as jnp
     >>> from jaxsnn_eqx import integrate
-    >>> class Decay(eqx.Module):
-    ...     rate: jax.Array
-    ...     def step(self, state, x):
-    ...         state = self.rate * state + x
-    ...         return state, state
     >>> def last(rate):
-    ...     _, out = integrate(Decay(rate), jnp.array(0.0), jnp.ones(3))
+    ...     def step(state, x):
+    ...         state = rate * state + x
+    ...         return state, state
+    ...     _, out = integrate(step, jnp.array(0.0), jnp.ones(3))
     ...     return out[-1]
     >>> float(last(0.5)), float(jax.grad(last)(0.5))
     (1.75, 2.0)
@@ -65,8 +63,8 @@ def integrate(
 
     **Arguments:**
 
-    - `cell`: a PyTree (usually an `eqx.Module`) with `step(state, x) -> (state, out)`,
-        as in `jax.lax.scan`. Everything traced must be a leaf of it.
+    - `step`: `step(state, x) -> (state, out)`, as in `jax.lax.scan`. Like there, call this
+        function under `jax.jit`: outside, a new closure is compiled again.
     - `state`: the initial state, a PyTree of arrays.
     - `xs`: the inputs, a PyTree of arrays with time on axis 0, or `None`.
     - `length`: the number of steps; needed where `xs` has no arrays.
@@ -81,78 +79,134 @@ def integrate(
 
     `(state, outs)`: the final state, and the outputs stacked along axis 0.
 
-    **Raises:** `ValueError` if `step` closes over a traced value, which would lose its
-    derivative; if it changes the structure, shape or dtype of the state; or if the
-    lengths disagree.
+    **Raises:** `ValueError` if `step` changes the structure, shape or dtype of the state, or if
+    the lengths disagree.
     """
     length = _checked_length(xs, length)
     every = optional_positive_int("checkpoint_every")(checkpoint_every)
     if every is None:
         every = 1 if jtu.tree_leaves(xs) else chunk_length(length)
     every = max(1, min(every, length))
-    arrays, static = eqx.partition(cell, eqx.is_array)
+    one_step, closed, (new_state, _) = _hoisted(step, state, jtu.tree_map(first_step, xs))
+    _check_state(state, new_state)
 
-    def step(arrays, state, x):
-        state, out = eqx.combine(arrays, static).step(state, x)
-        return state, jtu.tree_map(jnp.asarray, out)
-
-    def keeping_starts(arrays, state, xs):
-        one_step = ft.partial(step, arrays)
-        return _scan_keeping_starts(one_step, state, xs, length, every)
+    def scan_keeping_starts(closed, state, xs):
+        return _scan_keeping_starts(ft.partial(one_step, closed), state, xs, length, every)
 
     unroll = _steps_at_once(state, length)
 
-    def primal(arrays, state, xs):
-        return lax.scan(ft.partial(step, arrays), state, xs, length, unroll=unroll)
+    def scan(closed, state, xs):
+        return lax.scan(ft.partial(one_step, closed), state, xs, length, unroll=unroll)
 
-    def keeping_all(arrays, state, xs):
-        one_step = jax.checkpoint(ft.partial(step, arrays), prevent_cse=False, policy=_KEPT)
-        return lax.scan(one_step, state, xs, length)
+    def scan_keeping_all(closed, state, xs):
+        kept = jax.checkpoint(ft.partial(one_step, closed), prevent_cse=False, policy=_KEPT)
+        return lax.scan(kept, state, xs, length)
 
-    _check_step(step, arrays, state, xs)
     if every > 1:
-        loop = _loop(step, primal, keeping_starts, length, every)
+        loop = _loop(one_step, scan, scan_keeping_starts, length, every)
     elif unroll > 1:
-        loop = with_derivative_of(keeping_all, primal, same_loop=True)
+        loop = _with_derivative_of(scan_keeping_all, scan)
     else:
-        return keeping_all(arrays, state, xs)
-    return loop(*eqx.partition((arrays, state, xs), eqx.is_inexact_array))
+        return scan_keeping_all(closed, state, xs)
+    return loop(*eqx.partition((closed, state, xs), eqx.is_inexact_array))
 
 
-@eqx.filter_jit
-def emit_over_time(
-    encoder: Any, x: Array, start: Array, *, length: int, key: PRNGKeyArray | None
-) -> Array:
-    """Maps `encoder.emit(x, t, key=key)` over `length` steps, from step `start`.
+def map_over_time(emit: Callable[[Array], Array], start: Array, *, length: int) -> Array:
+    """`emit(t)` at `length` steps from step `start`: all at once, since none needs another.
 
-    Forward all steps at once, since none depends on another; the derivative step by step,
-    which adds up the steps' shares without storing them (measured on two cores at
-    20,000 values and 101 steps: 0.40 ms against 0.64 ms forward, and 12 ms against 4 ms for
-    the gradient, had both been mapped).
+    The derivative goes step by step, which adds up the steps' shares without storing them
+    (measured on two cores at 20,000 values and 101 steps: 0.40 ms against 0.64 ms forward, and
+    12 ms against 4 ms for the gradient, had both been mapped).
     """
-    arrays, static = eqx.partition((encoder, x, key), eqx.is_array)
+    emit, closed, _ = _hoisted(emit, start)
 
-    def step(arrays, t, _):
-        encoder, x, key = eqx.combine(arrays, static)
-        return t + 1, encoder.emit(x, t, key=key)
+    def step(closed, t, _):
+        return t + 1, emit(closed, t)
 
-    def primal(arrays, start, _):
+    def map_steps(closed, start, _):
         ts = start + jnp.arange(length, dtype=start.dtype)
-        return start + length, jax.vmap(lambda t: step(arrays, t, None)[1])(ts)
+        return start + length, jax.vmap(lambda t: step(closed, t, None)[1])(ts)
 
-    def keeping_starts(arrays, start, _):
-        final, outs = primal(arrays, start, None)
+    def map_keeping_start(closed, start, _):
+        final, outs = map_steps(closed, start, None)
         return final, start[None], outs
 
-    _check_step(step, arrays, start, None)
-    loop = _loop(step, primal, keeping_starts, length, length)
-    return loop(*eqx.partition((arrays, start, None), eqx.is_inexact_array))[1]
+    loop = _loop(step, map_steps, map_keeping_start, length, length)
+    return loop(*eqx.partition((closed, start, None), eqx.is_inexact_array))[1]
+
+
+def chunk_length(length: int) -> int:
+    """The default `checkpoint_every` without inputs: about the square root of `length`.
+
+    The divisor of `length` nearest the square root, where there is one within a factor of
+    two (no remainder chunk, so nothing is concatenated); else the root, rounded. 1 for short
+    sequences, of which chunks would save little and compute every step twice.
+    """
+    if length < 64:
+        return 1
+    root = math.sqrt(length)
+    near = range(math.ceil(root / 2), math.floor(2 * root) + 1)
+    divisors = [c for c in near if length % c == 0]
+    return min(divisors or [round(root)], key=lambda c: abs(math.log(c / root)))
+
+
+def split(tree, length: int, every: int):
+    """The full chunks of `every` steps, stacked, and how many steps they have in all."""
+    full = length - length % every
+    return (
+        jtu.tree_map(
+            lambda a: (a if full == length else a[:full]).reshape(-1, every, *a.shape[1:]),
+            tree,
+        ),
+        full,
+    )
+
+
+def chunk_of(xs: PyTree, begin: Array, every: int, scanned: PyTree) -> PyTree:
+    """The `every` steps of `xs` from `begin` on; `scanned` are the same ones.
+
+    The values are sliced out of `xs`, which under `jax.vmap` costs no transposed copy of the
+    whole sequence; the derivative goes by `scanned`, an input of the scan over chunks, whose
+    transpose does not add up a whole sequence per chunk.
+    """
+
+    def read(a, moving):
+        known = lax.dynamic_slice_in_dim(lax.stop_gradient(a), begin, every)
+        return _first_with_tangent_of_second(known, moving)
+
+    return jtu.tree_map(read, xs, scanned)
+
+
+@jax.custom_jvp
+def _first_with_tangent_of_second(first: Array, second: Array) -> Array:
+    return first
+
+
+@ft.partial(_first_with_tangent_of_second.defjvp, symbolic_zeros=True)
+def _first_with_tangent_of_second_jvp(primals, tangents):
+    return _first_with_tangent_of_second(*primals), tangents[1]
+
+
+def _hoisted(fn: Callable, *args: PyTree):
+    """`fn(*args)` as `hoisted(closed, *args)`, with all arrays that it closes over in `closed`.
+
+    So that a derivative reaches them; also the shapes of what it returns. Not
+    `equinox.filter_closure_convert`, which refuses under `shard_map` the types it was made for.
+    """
+    jaxpr, shapes = jax.make_jaxpr(fn, return_shape=True)(*args)
+    treedef = jtu.tree_structure(shapes)
+
+    def hoisted(closed, *args):
+        outs = eval_jaxpr(jaxpr.jaxpr, closed, *jtu.tree_leaves(args))
+        return jtu.tree_unflatten(treedef, outs)
+
+    return hoisted, jaxpr.consts, shapes
 
 
 def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, every):
     """`primal`, with the derivative of `length` times `step`, in chunks of `every`.
 
-    `primal(arrays, state, xs)` returns the final state and the outputs, and
+    `primal(closed, state, xs)` returns the final state and the outputs, and
     `keeping_starts` the same with the state at the start of each chunk in between.
     """
 
@@ -162,27 +216,23 @@ def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, ev
 
     @ft.partial(loop.defjvp, symbolic_zeros=True)
     def loop_jvp(primals, tangents):
-        arrays, state, xs = eqx.combine(*primals)
-        final, starts, outs = keeping_starts(arrays, state, xs)
+        closed, state, xs = eqx.combine(*primals)
+        final, starts, outs = keeping_starts(closed, state, xs)
         # What does not move has no tangent at all; but all of the state will move.
-        arrays_dot, state_dot, xs_dot = jtu.tree_map(_none_if_zero, tangents[0])
+        closed_dot, state_dot, xs_dot = jtu.tree_map(_none_if_zero, tangents[0])
         inexact_state = eqx.filter(state, eqx.is_inexact_array)
         state_dot = eqx.combine(state_dot, jtu.tree_map(jnp.zeros_like, inexact_state))
-        dots = (arrays_dot, state_dot, xs_dot)
-        out_dots = _tangent(step, arrays, starts, xs, dots, length=length, every=every)
+        dots = (closed_dot, state_dot, xs_dot)
+        out_dots = _tangent(step, closed, starts, xs, dots, length=length, every=every)
         return (final, outs), _with_zeros(out_dots, (final, outs))
 
     return loop
 
 
-def with_derivative_of(
-    differentiated: Callable, primal: Callable, *, same_loop: bool
-) -> Callable:
+def _with_derivative_of(differentiated: Callable, primal: Callable) -> Callable:
     """`primal`, with the derivative of `differentiated`, which gives the same.
 
-    Of one tree of inexact arrays and one of all others, which both are given combined. Unless
-    both are the `same_loop`, `primal` is run for a derivative, too: `vmap` puts a batch of
-    outputs where a function has it, and here that must be one place.
+    Of one tree of inexact arrays and one of all others, which both are given combined.
     """
 
     @jax.custom_jvp
@@ -193,8 +243,6 @@ def with_derivative_of(
     def loop_jvp(primals, tangents):
         dots = jtu.tree_map(_none_if_zero, tangents[0])
         out, out_dot = eqx.filter_jvp(differentiated, eqx.combine(*primals), dots)
-        if not same_loop:
-            out = loop(*primals)
         return out, _with_zeros(out_dot, out)
 
     return loop
@@ -236,20 +284,20 @@ def _scan_keeping_starts(step: Callable, state, xs, length: int, every: int):
 
     slot = jnp.arange(length) // every + 1
     (state, slots), outs = lax.scan(body, (state, slots), (xs, slot), length)
-    return state, rows(slots, slice(-1)), outs
+    return state, _rows(slots, slice(-1)), outs
 
 
-def _tangent(step: Callable, arrays, starts, xs, dots, *, length: int, every: int):
+def _tangent(step: Callable, closed, starts, xs, dots, *, length: int, every: int):
     """The tangent of the loop: linear in `dots`, from the states that `starts` give."""
-    arrays_dot, state_dot, xs_dot = dots
+    closed_dot, state_dot, xs_dot = dots
 
     @ft.partial(jax.checkpoint, prevent_cse=False)
-    def one_step(state, state_dot, arrays, arrays_dot, x, x_dot):
+    def one_step(state, state_dot, closed, closed_dot, x, x_dot):
         fixed_state = eqx.filter(state, eqx.is_inexact_array, inverse=True)
 
-        def inexact_step(arrays_, state_, x_):
+        def inexact_step(closed_, state_, x_):
             new_state, out = step(
-                eqx.combine(arrays_, arrays),
+                eqx.combine(closed_, closed),
                 eqx.combine(state_, fixed_state),
                 eqx.combine(x_, x),
             )
@@ -257,20 +305,20 @@ def _tangent(step: Callable, arrays, starts, xs, dots, *, length: int, every: in
             return (new_inexact, eqx.filter(out, eqx.is_inexact_array)), new_other
 
         primals = (
-            _only_moving(arrays_dot, arrays),
+            _only_moving(closed_dot, closed),
             eqx.filter(state, eqx.is_inexact_array),
             _only_moving(x_dot, x),
         )
         (inexact, _), (state_dot, out_dot), other = jax.jvp(
-            inexact_step, primals, (arrays_dot, state_dot, x_dot), has_aux=True
+            inexact_step, primals, (closed_dot, state_dot, x_dot), has_aux=True
         )
         return eqx.combine(inexact, other), state_dot, out_dot
 
     @ft.partial(jax.checkpoint, prevent_cse=False, static_argnums=0)
-    def one_chunk(length, state_dot, start, arrays, arrays_dot, xs, xs_dot):
+    def one_chunk(length, state_dot, start, closed, closed_dot, xs, xs_dot):
         def body(carry, inputs):
             (state, state_dot), (x, x_dot) = carry, inputs
-            state, state_dot, out_dot = one_step(state, state_dot, arrays, arrays_dot, x, x_dot)
+            state, state_dot, out_dot = one_step(state, state_dot, closed, closed_dot, x, x_dot)
             return (state, state_dot), out_dot
 
         carry = (start, state_dot)
@@ -279,17 +327,17 @@ def _tangent(step: Callable, arrays, starts, xs, dots, *, length: int, every: in
 
     def chunk(state_dot, inputs, length=every):
         start, xs, xs_dot = inputs
-        return one_chunk(length, state_dot, start, arrays, arrays_dot, xs, xs_dot)
+        return one_chunk(length, state_dot, start, closed, closed_dot, xs, xs_dot)
 
     if every >= length:
-        return chunk(state_dot, (rows(starts, 0), xs, xs_dot), length)
+        return chunk(state_dot, (_rows(starts, 0), xs, xs_dot), length)
 
     chunks, full = split((xs, xs_dot), length, every)
-    inputs = (rows(starts, slice(length // every)), *chunks)
+    inputs = (_rows(starts, slice(length // every)), *chunks)
     state_dot, outs_dot = lax.scan(chunk, state_dot, inputs)
     outs_dot = jtu.tree_map(lambda a: a.reshape(full, *a.shape[2:]), outs_dot)
     if full < length:
-        inputs = (rows(starts, -1), *rows((xs, xs_dot), slice(full, None)))
+        inputs = (_rows(starts, -1), *_rows((xs, xs_dot), slice(full, None)))
         state_dot, tail_dot = chunk(state_dot, inputs, length - full)
         outs_dot = jtu.tree_map(lambda a, b: jnp.concatenate([a, b]), outs_dot, tail_dot)
     return state_dot, outs_dot
@@ -339,17 +387,12 @@ def _checked_length(xs: PyTree, length: int | None) -> int:
     return lengths.pop()
 
 
-def _check_step(step: Callable, arrays, state, xs) -> None:
-    def first(arrays, state, xs):
-        return step(arrays, state, jtu.tree_map(first_step, xs))
+def _rows(tree, which):
+    """The chosen steps of every array."""
+    return jtu.tree_map(lambda a: a[which], tree)
 
-    jaxpr, (new_state, _) = jax.make_jaxpr(first, return_shape=True)(arrays, state, xs)
-    if any(isinstance(const, Tracer) for const in jaxpr.consts):
-        raise ValueError(
-            "`step` closes over a traced array, whose derivative would be lost: make it "
-            "an array leaf of `cell` (a field of the module), part of `state`, or of `xs`."
-        )
 
+def _check_state(state, new_state) -> None:
     def spec(tree):
         leaves, treedef = jtu.tree_flatten(tree)
         return treedef, [f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves]

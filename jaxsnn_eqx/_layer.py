@@ -1,13 +1,15 @@
 """The contract of every layer: three ways in, one equation."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, final
 
 import equinox as eqx
-from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree, Shaped
+import jax.tree_util as jtu
+from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
 from ._integrate import integrate
-from ._types import NestedNumbers, as_floating, checked, first_step
+from ._types import AnyInput, Sample, Signal, as_floating, checked, first_step, positive_int
 
 if TYPE_CHECKING:
     # else type checkers would take abstract fields for the constructor's first arguments
@@ -20,14 +22,40 @@ class AbstractLayer(eqx.Module):
     """A layer over time: time is axis 0, and there is no batch axis (`jax.vmap` adds it).
 
     - `init(x) -> state`: the state before the first step, from one step's input (its
-        shape and dtype only).
+      shape and dtype only).
     - `step(state, x, *, key=None) -> (state, out)`: one step, a `jax.lax.scan` body.
-    - `run(state, xs, *, key=None) -> (state, out)`: a chunk of time, the state carried.
+    - `run(state, xs, *, length=None, key=None) -> (state, out)`: a chunk of time.
     - `layer(xs, *, key=None) -> out`: the whole, which is `run` from `init`.
 
     All three agree. `key` is the sequence's key in each of them, passed unchanged to
     every chunk and step: the time index that tells draws apart lives in the state.
+
+    A layer takes one of two inputs, told by its field `seq_length`: with a number, values of
+    shape `"*shape"`, which it encodes over that many steps; with `None`, a sequence of shape
+    `"time *shape"`. `run` and the call are written once, here: they check shapes, convert the
+    input and compile. Subclasses write `init`, `step` and `run_chunk`, or derive from
+    `AbstractStatefulLayer`, `AbstractStatelessEncoder` or `AbstractDecoder`, which each ask for
+    less.
+
+    **Arguments that many layers share**, by keyword or in the order of the signature:
+
+    - `seq_length`: the number of steps over which values are encoded, at least 1.
+    - `params`: the constants of the neurons, a `LIFParameters`.
+    - `dt`: the length of a step in seconds, positive. Explicit Euler needs `dt` to be at most
+      every time constant that it steps. The layers of a `Network` must agree on it.
+    - `surrogate`: the spike and its derivative, an `AbstractSurrogate` such as `SuperSpike()`.
+    - `checkpoint_every`: how many steps lie between the states that are kept for the reverse
+      pass; see `integrate`, which also gives the default.
+    - `dtype`: the dtype of the spikes; by default the floating dtype of the input. Boolean and
+      integer spikes take a quarter of the memory and half the time, for inference and storage:
+      all gradients through them are zero, and a NaN among them is False or 0.
+
+    All of these but `surrogate` are static: part of the compiled program, so that a changed
+    value compiles again. An argument outside of its range raises a `ValueError` that names it.
     """
+
+    seq_length: AbstractVar[int | None]
+    """Over how many steps values are encoded; `None` where the input has a time axis."""
 
     @abstractmethod
     def init(self, x: Any) -> PyTree:
@@ -40,71 +68,140 @@ class AbstractLayer(eqx.Module):
         """One step: `(state, out)`."""
 
     @abstractmethod
-    def run(
-        self, state: PyTree, xs: Any, *, key: PRNGKeyArray | None = None
+    def run_chunk(
+        self, state: PyTree, xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[PyTree, Array]:
-        """A chunk of time, with the state carried: `(state, out)`."""
+        """What `run` does once it has checked and converted its arguments, under `jax.jit`."""
 
-    @abstractmethod
-    def __call__(self, xs: Any, *, key: PRNGKeyArray | None = None) -> Array:
-        """The whole sequence, from `init`."""
-
-
-class AbstractSequenceLayer(AbstractLayer):
-    """A layer whose output at each step has the shape of its input: signals and neurons.
-
-    Subclasses write `init` and `step`, and get `run` and the call from the integrator.
-    """
-
-    checkpoint_every: AbstractVar[int | None]
-
-    @checked
+    @final
     def run(
         self,
         state: PyTree,
-        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        xs: AnyInput,
         *,
+        length: int | None = None,
         key: PRNGKeyArray | None = None,
-    ) -> tuple[PyTree, Shaped[Array, "time *shape"]]:
+    ) -> tuple[PyTree, Array]:
         """A chunk of time, with the state carried.
 
         **Arguments:**
 
         - `state`: from `init`, or from the chunk before.
-        - `xs`: the input over time, of shape `"time *shape"`.
+        - `xs`: the input over time, of shape `"time *shape"`. With a `seq_length`: the values,
+            of shape `"*shape"`, the same for every chunk.
+        - `length`: the number of steps; with a `seq_length`, and only there. (Keyword only.)
         - `key`: the sequence's key, unchanged from chunk to chunk. (Keyword only.)
 
         **Returns:**
 
-        `(state, out)`, `out` of the shape of `xs`.
+        `(state, out)`: the output over time, with time on axis 0; of a decoder, its value so
+        far.
         """
-        return integrate(
-            Cell(self, None, key),
-            state,
-            as_floating(xs),
-            checkpoint_every=self.checkpoint_every,
-        )
+        if (length is None) != (self.seq_length is None):
+            raise ValueError(
+                "`length` must be given to `run` by a layer that encodes values, and only "
+                f"there; got length={length} and seq_length={self.seq_length}."
+            )
+        if length is None:
+            return _run_sequence(self, state, xs, key)
+        return _run_values(self, state, xs, positive_int("length")(length), key)
 
-    @checked
-    def __call__(
-        self,
-        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> Shaped[Array, "time *shape"]:
-        """The whole sequence, from `init`.
+    @final
+    def __call__(self, xs: AnyInput, *, key: PRNGKeyArray | None = None) -> Array:
+        """The whole, from `init`.
 
         **Arguments:**
 
-        - `xs`: the input over time, of shape `"time *shape"`.
-        - `key`: the sequence's key, for layers that draw. (Keyword only.)
+        - `xs`: the input over time, of shape `"time *shape"`. With a `seq_length`: the values,
+            of shape `"*shape"`.
+        - `key`: for layers that draw. (Keyword only.)
 
         **Returns:**
 
-        The output over time, of the shape of `xs`.
+        The output over time, with time on axis 0 (`seq_length` steps of it, where there is
+        one); of a decoder, its value at the end.
         """
-        xs = as_floating(xs)
-        return self.run(self.init(first_step(xs)), xs, key=key)[1]
+        if self.seq_length is None:
+            return _call_on_sequence(self, xs, key)
+        if isinstance(self, AbstractEncoder):
+            return _encode_values(self, xs, key)
+        return _call_on_values(self, xs, key)
+
+
+class AbstractEncoder(AbstractLayer):
+    """A layer that turns values or signals into spikes."""
+
+
+# The shapes of each kind of input, and of what comes out. That one step's output has the shape
+# of its input is checked by `step`; what a `Network` makes of values depends on its last layer.
+
+
+@checked
+def _call_on_sequence(
+    layer: AbstractLayer, xs: Signal, key: PRNGKeyArray | None
+) -> Shaped[Array, "..."]:
+    xs = as_floating(xs)
+    return _run_sequence(layer, layer.init(first_step(xs)), xs, key)[1]
+
+
+@checked
+def _encode_values(
+    layer: AbstractEncoder, x: Sample, key: PRNGKeyArray | None
+) -> Shaped[Array, "{layer.seq_length} ..."]:
+    return _call_on_values(layer, x, key)
+
+
+@checked
+def _call_on_values(
+    layer: AbstractLayer, x: Sample, key: PRNGKeyArray | None
+) -> Shaped[Array, "..."]:
+    x = as_floating(x)
+    return _run_values(layer, layer.init(x), x, layer.seq_length, key)[1]
+
+
+@checked
+def _run_sequence(
+    layer: AbstractLayer, state: PyTree, xs: Signal, key: PRNGKeyArray | None
+) -> tuple[PyTree, Shaped[Array, "..."]]:
+    return _run_chunk(layer, state, as_floating(xs), None, key)
+
+
+@checked
+def _run_values(
+    layer: AbstractLayer, state: PyTree, x: Sample, length: Any, key: PRNGKeyArray | None
+) -> tuple[PyTree, Shaped[Array, "..."]]:
+    return _run_chunk(layer, state, as_floating(x), length, key)
+
+
+@eqx.filter_jit
+def _run_chunk(layer: AbstractLayer, state: PyTree, xs: Array, length: int | None, key):
+    return layer.run_chunk(state, xs, length, key)
+
+
+class AbstractStatefulLayer(AbstractLayer):
+    """A layer that is its `step` over time: subclasses write `init` and `step`.
+
+    A signal comes sample by sample; values are the input of every step.
+    """
+
+    checkpoint_every: AbstractVar[int | None]
+
+    @final
+    def run_chunk(
+        self, state: PyTree, xs: Array, length: int | None, key: PRNGKeyArray | None
+    ) -> tuple[PyTree, Array]:
+        """`step` over time, by `integrate`."""
+        every = self.checkpoint_every
+        if length is None:
+            return integrate(
+                lambda state, x: self.step(state, x, key=key), state, xs, checkpoint_every=every
+            )
+        return integrate(
+            lambda state, _: self.step(state, xs, key=key),
+            state,
+            length=length,
+            checkpoint_every=every,
+        )
 
 
 class AbstractTimed(eqx.Module):
@@ -113,37 +210,34 @@ class AbstractTimed(eqx.Module):
     dt: AbstractVar[float]
 
 
-class AbstractMembrane(AbstractTimed):
-    """A layer with a membrane potential, which `trace` records."""
+def time_steps(layers: PyTree, name: str = "") -> dict[str, float]:
+    """The `dt` of every layer that has one, by its place: layers within layers included."""
 
-    checkpoint_every: AbstractVar[int | None]
+    def is_timed(node: Any) -> bool:
+        return isinstance(node, AbstractTimed)
 
-    @abstractmethod
-    def init(self, x: Any) -> PyTree:
-        """The state before the first step, from one step's input."""
-
-    @abstractmethod
-    def voltage(self, state: PyTree) -> Array:
-        """The membrane potential in `state`."""
-
-
-class Cell(eqx.Module):
-    """What `integrate` runs: a layer, with what stays the same over time beside it."""
-
-    layer: Any
-    held: Array | None
-    key: PRNGKeyArray | None
-
-    def step(self, state, x):
-        x = x if self.held is None else self.held
-        return self.layer.step(state, x, key=self.key)
+    return {
+        f"{name}{jtu.keystr(path)} ({type(node).__name__})": node.dt
+        for path, node in jtu.tree_leaves_with_path(layers, is_leaf=is_timed)
+        if is_timed(node)
+    }
 
 
-class VoltageCell(eqx.Module):
-    """A cell that gives the membrane potential beside the output."""
+def stateless(name: str) -> Callable[[Callable], Callable]:
+    """A converter of a field that holds a stateless Equinox layer or function."""
 
-    cell: Cell
+    def convert(fn: Callable) -> Callable:
+        kind = type(fn).__name__
+        if isinstance(fn, AbstractLayer):
+            raise ValueError(
+                f"`{name}` must be stateless, got `{kind}`, which runs over time by itself."
+            )
+        if isinstance(fn, eqx.nn.StatefulLayer) and fn.is_stateful():
+            raise ValueError(
+                f"`{name}` must be stateless, got `{kind}`, an `eqx.nn.StatefulLayer`."
+            )
+        if not callable(fn):
+            raise ValueError(f"`{name}` must be callable, got {fn!r}.")
+        return fn
 
-    def step(self, state, x):
-        state, out = self.cell.step(state, x)
-        return state, (self.cell.layer.voltage(state), out)
+    return convert

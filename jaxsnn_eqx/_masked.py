@@ -1,7 +1,5 @@
 """Sequences of different length, padded to one."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import jax.tree_util as jtu
@@ -65,22 +63,17 @@ def run_masked(
     # the padding is not looked at: whatever it holds, no NaN comes into a derivative
     counts = jnp.asarray(mask).reshape(-1, *(1,) * len(shape))
     xs = jnp.where(counts, xs, 0)
-    cell = _MaskedCell(layer, key)
-    inputs = (xs, jnp.asarray(mask))
-    (state, _), outs = integrate(cell, carry, inputs, checkpoint_every=checkpoint_every)
-    return state, outs
 
-
-class _MaskedCell(eqx.Module):
-    layer: Any
-    key: PRNGKeyArray | None
-
-    def step(self, carry, inputs):
+    def step(carry, inputs):
         x, counts = inputs
-        moved = self.layer.step(carry[0], x, key=self.key)
+        moved = layer.step(carry[0], x, key=key)
         carry = jtu.tree_map(
             lambda new, old: lax.select(jnp.broadcast_to(counts, new.shape), new, old),
             moved,
             carry,
         )
         return carry, carry[1]
+
+    inputs = (xs, jnp.asarray(mask))
+    (state, _), outs = integrate(step, carry, inputs, checkpoint_every=checkpoint_every)
+    return state, outs

@@ -1,7 +1,7 @@
-"""The equations of the membrane and the synapse. Floats and arrays alike.
+"""The equations of the membrane and the synapse.
 
-Written once here, in the reference's own order of operations, and used by encoders and
-neurons: constants may be Python floats (fixed) or arrays (trainable).
+Written once here, in jaxsnn's order of operations, and used by encoders and neurons: constants
+may be Python floats (fixed) or arrays (trained), of a shape that broadcasts to the state.
 """
 
 from typing import Any
@@ -10,31 +10,30 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array
 
+from ._integrate import KEPT
+from ._parameters import AnyLIFParameters
 from ._surrogate import AbstractSurrogate, fire
-from ._types import as_spikes
-
-Constant = float | Array
-
-KEPT = "jaxsnn_eqx.potential"
-"""Names what a derivative needs of a step, where all steps are kept."""
+from ._types import as_spikes, constant_like
 
 
 def integrate_membrane(
-    voltage: Array, current: Array, tau_mem: Constant, v_leak: Constant, dt: float
+    voltage: Array, current: Array, params: AnyLIFParameters, dt: float
 ) -> Array:
     """One explicit Euler step of `v' = (v_leak - v + i) / tau_mem`."""
+    tau_mem = constant_like("tau_mem", params.tau_mem, voltage)
+    v_leak = constant_like("v_leak", params.v_leak, voltage)
     return voltage + dt / tau_mem * ((v_leak - voltage) + current)
 
 
-def decay(x: Array, tau: Constant, dt: float) -> Array:
+def decay(x: Array, name: str, tau: float | Array, dt: float) -> Array:
     """One explicit Euler step of `x' = -x / tau`: of a synaptic current, or an adaptation."""
-    return x + -dt / tau * x
+    return x + -dt / constant_like(name, tau, x) * x
 
 
 def fire_and_reset(
     voltage: Array,
-    v_th: Constant,
-    v_reset: Constant,
+    v_th: float | Array,
+    v_reset: float | Array,
     surrogate: AbstractSurrogate,
     *,
     soft: bool = False,
@@ -47,9 +46,24 @@ def fire_and_reset(
     The derivative goes through the spike (the surrogate's) and through the reset.
     """
     voltage = checkpoint_name(voltage, KEPT)
+    v_th = constant_like("v_th", v_th, voltage)
+    v_reset = constant_like("v_reset", v_reset, voltage)
     fired, spikes = fire(surrogate, voltage - v_th)
     drop = v_th - v_reset if soft else voltage - v_reset
     if dtype is not None:
         floating = jnp.issubdtype(dtype, jnp.floating)
         spikes = as_spikes(spikes if floating else fired, dtype)
     return voltage - fired * drop, spikes
+
+
+def lif_step(
+    voltage: Array,
+    current: Array,
+    params: AnyLIFParameters,
+    dt: float,
+    surrogate: AbstractSurrogate,
+    dtype: Any = None,
+) -> tuple[Array, Array]:
+    """Integrate, fire, reset: `(voltage, spikes)`, jaxsnn's `lif_current_encoder`."""
+    voltage = integrate_membrane(voltage, current, params, dt)
+    return fire_and_reset(voltage, params.v_th, params.v_reset, surrogate, dtype=dtype)

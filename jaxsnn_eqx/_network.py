@@ -7,21 +7,18 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
-from ._chunks import chunk_of, split
 from ._decode import AbstractDecoder
-from ._encoder.base import AbstractEncoder, AbstractValueMap
-from ._fields import checkpoint_field
-from ._layer import AbstractLayer, AbstractTimed
-from ._types import NestedNumbers, as_floating, checked, first_step, positive_int
+from ._integrate import chunk_of, split
+from ._layer import AbstractLayer, time_steps
+from ._types import AnyInput, as_floating, checked, optional_positive_int
 
 
 class Network(AbstractLayer):
     """Layers in sequence: an encoder, neurons, and a decoder; itself a layer.
 
-    An encoder of values may only stand first (behind what maps values to values, such as
-    `GaussianReceptiveFields`), a decoder only last. Everything that streams
+    An encoder of values may only stand first, a decoder only last. Everything that streams
     on its own streams together: `network.step` takes one sample and returns the output so
     far, `network.run` a chunk of time.
 
@@ -60,7 +57,9 @@ class Network(AbstractLayer):
     """
 
     layers: tuple[AbstractLayer, ...]
-    checkpoint_every: int | None = checkpoint_field()
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
 
     def __init__(self, layers: Sequence[AbstractLayer], checkpoint_every: int | None = None):
         self.layers = tuple(layers)
@@ -74,13 +73,17 @@ class Network(AbstractLayer):
             if not isinstance(layer, AbstractLayer):
                 raise ValueError(
                     f"{name} is not a layer over time: wrap a stateless Equinox layer as "
-                    "`OverTime(layer)`."
+                    "`OverTime(layer)`, or, in front of an encoder of values, as "
+                    "`Preprocessed(layer, encoder)`."
                 )
-            if _encodes_values(layer) and not all(map(_maps_values, self.layers[:i])):
-                raise ValueError(f"{name} encodes values, so it must come first.")
+            if i > 0 and layer.seq_length is not None:
+                raise ValueError(
+                    f"{name} encodes values, so it must come first. A function of the values "
+                    "goes in front of it as `Preprocessed(fn, encoder)`."
+                )
             if i < len(self.layers) - 1 and _decodes(layer):
                 raise ValueError(f"{name} reduces over time, so it must come last.")
-        dts = _time_steps(self.layers)
+        dts = time_steps(self.layers, "layers")
         if len(set(dts.values())) > 1:
             raise ValueError(
                 "`dt` must be the same in all layers of a network (in seconds), got "
@@ -89,7 +92,7 @@ class Network(AbstractLayer):
             )
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "..."] | NestedNumbers) -> tuple:
+    def init(self, x: AnyInput) -> tuple:
         """The states of all layers before the first step.
 
         **Arguments:**
@@ -110,7 +113,7 @@ class Network(AbstractLayer):
     def step(
         self,
         state: tuple,
-        x: Shaped[ArrayLike, "..."] | NestedNumbers,
+        x: AnyInput,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[tuple, Shaped[Array, "..."]]:
@@ -129,73 +132,19 @@ class Network(AbstractLayer):
             states.append(layer_state)
         return tuple(states), x
 
-    @checked
-    def run(
-        self,
-        state: tuple,
-        xs: Shaped[ArrayLike, "..."] | NestedNumbers,
-        *,
-        length: int | None = None,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[tuple, Shaped[Array, "..."]]:
-        """A chunk of time through all layers, with the states carried.
-
-        **Arguments:**
-
-        - `state`: from `init`, or from the chunk before.
-        - `xs`: the input over time, with time on axis 0. For an encoder of values: the
-            values, the same for every chunk.
-        - `length`: the number of steps; needed with an encoder of values, and only there.
-        - `key`: the sequence's key, unchanged from chunk to chunk. (Keyword only.)
-
-        **Returns:**
-
-        `(state, out)`: the output over time, or a decoder's value so far.
-        """
-        xs = as_floating(xs)
-        if _encodes_values(self) != (length is not None):
-            raise ValueError(
-                "`length` must be given to `run` if the first layer encodes values, and "
-                f"only then; got length={length} and `{type(self.layers[0]).__name__}` first."
-            )
-        if length is not None:
-            length = positive_int("length")(length)
-        else:  # what maps values has no steps to cut into chunks
-            length = 1 if _maps_values(self) else xs.shape[0]
-        return _run(self, state, xs, length, key)
-
-    @checked
-    def __call__(
-        self,
-        xs: Shaped[ArrayLike, "..."] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> Shaped[Array, "..."]:
-        """The whole, from `init`.
-
-        **Arguments:**
-
-        - `xs`: the input over time, with time on axis 0, or an encoder's values.
-        - `key`: for layers that draw. (Keyword only.)
-
-        **Returns:**
-
-        The last layer's output.
-        """
-        xs = as_floating(xs)
-        if _encodes_values(self):
-            state, length = self.init(xs), self.seq_length
-        elif _maps_values(self):
-            state, length = self.init(xs), None
-        else:
-            state, length = self.init(first_step(xs)), None
-        return self.run(state, xs, length=length, key=key)[1]
+    def run_chunk(
+        self, state: tuple, xs: Array, length: int | None, key: PRNGKeyArray | None
+    ) -> tuple[tuple, Array]:
+        """Layer by layer; chunk by chunk with `checkpoint_every`."""
+        steps, every = xs.shape[0] if length is None else length, self.checkpoint_every
+        if every is None or every >= steps:
+            return _run_layers(self, state, xs, length, key)
+        return _run_chunks(self, state, xs, length, key, steps, every)
 
     @property
-    def seq_length(self) -> int:
-        """The number of steps of the encoder of values in front."""
-        encoder: Any = next(layer for layer in self.layers if not _maps_values(layer))
-        return encoder.seq_length
+    def seq_length(self) -> int | None:
+        """That of the first layer: the steps of an encoder of values."""
+        return self.layers[0].seq_length
 
     @overload
     def __getitem__(self, i: int) -> Any: ...
@@ -221,49 +170,34 @@ class Network(AbstractLayer):
         return jr.split(key, len(self.layers))
 
 
-def _encodes_values(layer: AbstractLayer) -> bool:
-    if isinstance(layer, Network):
-        # the one behind what maps values to values
-        return any(_encodes_values(inner) for inner in layer.layers)
-    return isinstance(layer, AbstractEncoder) and layer.takes_values
-
-
-def _maps_values(layer: AbstractLayer) -> bool:
-    if isinstance(layer, Network):
-        return all(map(_maps_values, layer.layers))
-    return isinstance(layer, AbstractValueMap)
-
-
 def _decodes(layer: AbstractLayer) -> bool:
     if isinstance(layer, Network):
         return _decodes(layer.layers[-1])
     return isinstance(layer, AbstractDecoder)
 
 
-def _time_steps(layers: Sequence[AbstractLayer], prefix: str = "layers") -> dict:
-    dts = {}
-    for i, layer in enumerate(layers):
-        name = f"{prefix}[{i}]"
-        if isinstance(layer, Network):
-            dts |= _time_steps(layer.layers, f"{name}.layers")
-        elif isinstance(layer, AbstractTimed):
-            dts[f"{name} ({type(layer).__name__})"] = layer.dt
-    return dts
+def _run_chunks(
+    network: Network,
+    state: tuple,
+    xs: Array,
+    length: int | None,
+    key: PRNGKeyArray | None,
+    steps: int,
+    every: int,
+) -> tuple[tuple, Array]:
+    """All layers over one chunk after the other, each computed again for its derivative.
 
-
-@eqx.filter_jit
-def _run(network: Network, state: tuple, xs: Array, length: int, key) -> PyTree:
-    every = network.checkpoint_every
-    if every is None or every >= length:
-        return _run_layers(network, state, xs, length, key)
-
-    chunks, remainder = divmod(length, every)
+    `steps` chunked by `every`; `length` is `steps` for values, which are the input of every
+    chunk, and `None` for a sequence, which is cut.
+    """
+    chunks, remainder = divmod(steps, every)
     full = chunks * every
-    holds = _encodes_values(network)
+    values = length is not None
 
-    def slice_and_run(network, state, xs, begin, scanned, key, length):
-        chunk = xs if holds else chunk_of(xs, begin, length, scanned)
-        return _run_layers(network, state, chunk, length, key)
+    def slice_and_run(network, state, xs, begin, scanned, key, every):
+        if values:
+            return _run_layers(network, state, xs, every, key)
+        return _run_layers(network, state, chunk_of(xs, begin, every, scanned), None, key)
 
     run_chunk = eqx.filter_checkpoint(slice_and_run, prevent_cse=False)
 
@@ -271,24 +205,22 @@ def _run(network: Network, state: tuple, xs: Array, length: int, key) -> PyTree:
         begin, scanned = inputs
         return run_chunk(network, state, xs, begin, scanned, key, every)
 
-    scanned = None if holds else split(xs, length, every)[0]
+    scanned = None if values else split(xs, steps, every)[0]
     begins = jnp.arange(chunks) * every
     state, out = lax.scan(body, state, (begins, scanned))
     reduces = _decodes(network)
     out = out[-1] if reduces else out.reshape(full, *out.shape[2:])
     if remainder:
-        tail = None if holds else xs[full:]
+        tail = None if values else xs[full:]
         state, tail_out = run_chunk(network, state, xs, full, tail, key, remainder)
         out = tail_out if reduces else jnp.concatenate([out, tail_out])
     return state, out
 
 
-def _run_layers(network: Network, state: tuple, xs: Array, length: int, key) -> PyTree:
+def _run_layers(network: Network, state: tuple, xs: Array, length: int | None, key) -> PyTree:
     states = []
     for layer, layer_state, k in zip(network.layers, state, network._split(key), strict=True):
-        if _encodes_values(layer):
-            layer_state, xs = layer.run(layer_state, xs, length=length, key=k)  # pyright: ignore[reportCallIssue]
-        else:
-            layer_state, xs = layer.run(layer_state, xs, key=k)
+        layer_state, xs = layer.run_chunk(layer_state, xs, length, k)
+        length = None  # only the first layer may encode values
         states.append(layer_state)
     return tuple(states), xs

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
-from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 
-from ._layer import AbstractLayer
-from ._types import NestedNumbers, as_floating, checked, first_step
+from ._layer import AbstractLayer, stateless
+from ._types import AnyInput, as_floating, checked
 
 
 class OverTime(AbstractLayer):
@@ -39,58 +39,29 @@ class OverTime(AbstractLayer):
     package's, or an `eqx.nn.StatefulLayer` such as `eqx.nn.BatchNorm`.
     """
 
-    layer: Any
+    layer: Any = eqx.field(converter=stateless("layer"))
 
-    def __check_init__(self):
-        name = type(self.layer).__name__
-        if isinstance(self.layer, AbstractLayer):
-            raise ValueError(
-                f"`layer` must be stateless, got `{name}`, which runs over time by itself: "
-                "use it without `OverTime`."
-            )
-        if isinstance(self.layer, eqx.nn.StatefulLayer) and self.layer.is_stateful():
-            raise ValueError(
-                f"`layer` must be stateless, got `{name}`, an `eqx.nn.StatefulLayer`."
-            )
-        if not callable(self.layer):
-            raise ValueError(f"`layer` must be callable, got {self.layer!r}.")
+    @property
+    def seq_length(self) -> None:
+        """`None`: its input has a time axis."""
+        return None
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "..."] | NestedNumbers) -> Int[Array, ""]:
+    def init(self, x: AnyInput) -> Int[Array, ""]:
         """The time index before the first step: 0."""
         return jnp.zeros((), jnp.int32)
 
     @checked
     def step(
-        self,
-        state: Int[Array, ""],
-        x: Shaped[ArrayLike, "..."] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
+        self, state: Int[Array, ""], x: AnyInput, *, key: PRNGKeyArray | None = None
     ) -> tuple[Int[Array, ""], Shaped[Array, "..."]]:
         """One step: the time index after it, and the layer's output for `x`."""
-        return state + 1, self._apply(self._cast(x), state, key)
+        return state + 1, self._apply(self._cast(as_floating(x)), state, key)
 
-    @checked
-    def run(
-        self,
-        state: Int[Array, ""],
-        xs: Shaped[ArrayLike, "time ..."] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[Int[Array, ""], Shaped[Array, "time ..."]]:
-        """A chunk of time, the time index carried.
-
-        **Arguments:**
-
-        - `state`: from `init`, or from the chunk before.
-        - `xs`: the input over time, `"time in_features"` for a `Linear`.
-        - `key`: the sequence's key, unchanged from chunk to chunk. (Keyword only.)
-
-        **Returns:**
-
-        `(state, out)`, `out` of shape `"time out_features"` for a `Linear`.
-        """
+    def run_chunk(
+        self, state: Int[Array, ""], xs: Array, length: int | None, key: PRNGKeyArray | None
+    ) -> tuple[Int[Array, ""], Array]:
+        """All steps at once: of an `eqx.nn.Linear`, one matrix product."""
         xs = self._cast(xs)
         if isinstance(self.layer, eqx.nn.Linear) and xs.ndim == 2:
             out = _linear_over_time(self.layer, xs)
@@ -99,22 +70,10 @@ class OverTime(AbstractLayer):
             out = jax.vmap(lambda x, t: self._apply(x, t, key))(xs, ts)
         return state + xs.shape[0], out
 
-    @checked
-    def __call__(
-        self,
-        xs: Shaped[ArrayLike, "time ..."] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> Shaped[Array, "time ..."]:
-        """The layer's output at every step of `xs`."""
-        xs = as_floating(xs)
-        return self.run(self.init(first_step(xs)), xs, key=key)[1]
-
     def _apply(self, x: Array, t: Array, key: PRNGKeyArray | None) -> Array:
         return self.layer(x, key=None if key is None else jr.fold_in(key, t))
 
-    def _cast(self, x: ArrayLike | NestedNumbers) -> Array:
-        x = as_floating(x)
+    def _cast(self, x: Array) -> Array:
         weights = jtu.tree_leaves(eqx.filter(self.layer, eqx.is_inexact_array))
         return x.astype(weights[0].dtype) if weights else x
 

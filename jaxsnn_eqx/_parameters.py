@@ -1,22 +1,33 @@
 """The parameters of a leaky integrate-and-fire neuron."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from ._types import positive_number, real_number
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax import lax
+from jax.core import Tracer
+from jaxtyping import Array, ArrayLike, Float, UInt
+
+from ._types import NestedNumbers, positive_number, real_number
 
 _TRAINABLE = (
-    " To train membrane parameters, use `LearnableLIFEncoder`, which holds them as "
-    "array leaves."
+    " To train it, or to give each neuron its own, use `LearnableLIFParameters`; in an "
+    "encoder, `LearnableLIFEncoder`."
 )
 
 
+@jtu.register_static
 @dataclass(frozen=True)
 class LIFParameters:
     """Parameters of a leaky integrate-and-fire (LIF) neuron, with jaxsnn's defaults.
 
-    A frozen, hashable dataclass of Python floats, made to be a *static* field of a
-    module: it is part of the compiled program, so a changed value recompiles. To sweep
-    or train a parameter without recompiling, use `LearnableLIFEncoder`.
+    A frozen, hashable dataclass of Python floats, static wherever it is held: it is part of
+    the compiled program, so that a changed value compiles again. To train a parameter, to sweep
+    it without compiling again, or to give each neuron its own, use `LearnableLIFParameters`.
 
     ```python
     >>> from jaxsnn_eqx import LIFParameters
@@ -57,6 +68,208 @@ class LIFParameters:
                 f"`v_reset` must be below `v_th`, got v_reset={self.v_reset} and "
                 f"v_th={self.v_th}: the neuron would fire at every step."
             )
+
+
+def as_parameters(params: LIFParameters) -> LIFParameters:
+    """A converter of the static field `params`."""
+    if not isinstance(params, LIFParameters):
+        raise ValueError(
+            f"`params` must be a `LIFParameters`, got {params!r} "
+            f"of type {type(params).__name__}."
+        )
+    return params
+
+
+class Fixed(eqx.Module):
+    """An array that no optimizer moves: neither a gradient nor weight decay.
+
+    Its numbers are held as the integers of the same bits, for everything that trains takes the
+    floating leaves of a model.
+    """
+
+    bits: UInt[Array, "*shape"]
+
+    def __init__(self, value: Float[Array, "*shape"]):
+        unsigned = {2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint64}[value.dtype.itemsize]
+        self.bits = lax.bitcast_convert_type(value, unsigned)
+
+    @property
+    def value(self) -> Float[Array, "*shape"]:
+        """The array."""
+        floating = {2: jnp.float16, 4: jnp.float32, 8: jnp.float64}[self.bits.dtype.itemsize]
+        return lax.bitcast_convert_type(self.bits, floating)
+
+
+class LearnableLIFParameters(eqx.Module):
+    """`LIFParameters` that are trained, and that may differ from neuron to neuron.
+
+    Any neuron takes them in place of `LIFParameters`: `LIF(LearnableLIFParameters(10))`. What
+    is trained are the leaves `log_tau_mem`, `log_tau_syn` and `log_v_th`, which are 0 at first:
+
+        tau  = tau_min + (first tau − tau_min) · exp(log_tau)
+        v_th = v_reset + (first v_th − v_reset) · exp(log_v_th)
+
+    so that training leaves neither the stable range of Euler's method nor that of the
+    threshold, and that the constants are those given, to the bit, until they are trained. A
+    layer keeps the leaves of the constants that it uses, and no others.
+
+    ```python
+    >>> import equinox as eqx, jax.numpy as jnp
+    >>> from jaxsnn_eqx import LIF, LearnableLIFParameters
+    >>> neurons = LIF(LearnableLIFParameters(2, tau_mem=[5e-3, 2e-2]))
+    >>> currents = jnp.full((50, 2), 0.5)
+    >>> neurons(currents).sum(axis=0)
+    Array([23.,  7.], dtype=float32)
+    >>> grads = eqx.filter_grad(lambda n: n(currents).sum())(neurons)
+    >>> bool((grads.params.log_v_th < 0).all())
+    True
+
+    ```
+
+    **Arguments:**
+
+    - `shape`: shape of the layer, an int or a tuple of ints: each neuron has constants of its
+        own. With `()` all neurons share them.
+    - `params`: a `LIFParameters` with the first constants.
+    - `tau_min`: what the time constants stay above, in seconds (static); at least the `dt` of
+        the layer.
+    - `tau_mem`, `tau_syn`, `v_th`, `v_leak`, `v_reset`: the first constants of each neuron, of
+        a shape that broadcasts to `shape`, in place of those in `params`. The last two stay as
+        they are given. (Keyword only.)
+
+    **Raises:** `ValueError` for a time constant that is not above `tau_min`, a `v_th` that is
+    not above `v_reset`, or what does not broadcast to `shape`. Values that are traced (inside
+    `jax.jit` or `jax.vmap`) are not looked at.
+
+    Source: Fang et al., "Incorporating Learnable Membrane Time Constant to Enhance Learning of
+    Spiking Neural Networks", ICCV (2021), which trains a logistic function of `dt / tau_mem`.
+    """
+
+    log_tau_mem: Float[Array, "*shape"] | None
+    log_tau_syn: Float[Array, "*shape"] | None
+    log_v_th: Float[Array, "*shape"] | None
+    first: dict[str, Fixed]
+    tau_min: float = eqx.field(static=True, converter=positive_number("tau_min"))
+
+    def __init__(
+        self,
+        shape: int | tuple[int, ...] = (),
+        params: LIFParameters = LIFParameters(),
+        tau_min: float = 1e-3,
+        *,
+        tau_mem: ArrayLike | NestedNumbers | None = None,
+        tau_syn: ArrayLike | NestedNumbers | None = None,
+        v_th: ArrayLike | NestedNumbers | None = None,
+        v_leak: ArrayLike | NestedNumbers | None = None,
+        v_reset: ArrayLike | NestedNumbers | None = None,
+    ):
+        given = {
+            "tau_mem": tau_mem,
+            "tau_syn": tau_syn,
+            "v_th": v_th,
+            "v_leak": v_leak,
+            "v_reset": v_reset,
+        }
+        first = {
+            name: _of_shape(name, getattr(params, name) if value is None else value, shape)
+            for name, value in given.items()
+        }
+        tau_min = positive_number("tau_min")(tau_min)
+        _check_above("tau_mem", first["tau_mem"], "tau_min", tau_min)
+        _check_above("tau_syn", first["tau_syn"], "tau_min", tau_min)
+        _check_above("v_th", first["v_th"], "v_reset", first["v_reset"])
+        self.log_tau_mem = jnp.zeros_like(first["tau_mem"])
+        self.log_tau_syn = jnp.zeros_like(first["tau_syn"])
+        self.log_v_th = jnp.zeros_like(first["v_th"])
+        self.first = {name: Fixed(value) for name, value in first.items()}
+        self.tau_min = tau_min
+
+    @property
+    def tau_mem(self) -> Float[Array, "*shape"]:
+        """The membrane time constants in seconds, above `tau_min`."""
+        return _grown(self.first["tau_mem"].value, self.tau_min, self.log_tau_mem)
+
+    @property
+    def tau_syn(self) -> Float[Array, "*shape"]:
+        """The synaptic time constants in seconds, above `tau_min`."""
+        return _grown(self.first["tau_syn"].value, self.tau_min, self.log_tau_syn)
+
+    @property
+    def v_th(self) -> Float[Array, "*shape"]:
+        """The thresholds, above `v_reset`."""
+        return _grown(self.first["v_th"].value, self.v_reset, self.log_v_th)
+
+    @property
+    def v_leak(self) -> Float[Array, "*shape"]:
+        """The leak potentials, which are not trained."""
+        return self.first["v_leak"].value
+
+    @property
+    def v_reset(self) -> Float[Array, "*shape"]:
+        """The reset potentials, which are not trained."""
+        return self.first["v_reset"].value
+
+
+def _of_shape(name: str, value: ArrayLike | NestedNumbers, shape: int | tuple) -> Array:
+    dtype = jnp.result_type(float)
+    try:
+        if isinstance(value, jax.Array):
+            return jnp.broadcast_to(value.astype(dtype), shape)
+        # rounded once, from the number that was given
+        return jnp.asarray(np.broadcast_to(np.asarray(value, float), shape), dtype)
+    except ValueError as error:
+        raise ValueError(
+            f"`{name}` must broadcast to `shape`={shape}, got shape {np.shape(value)}."
+        ) from error
+
+
+def _check_above(name: str, value: Array, floor_name: str, floor: float | Array) -> None:
+    if isinstance(value, Tracer) or isinstance(floor, Tracer):
+        return
+    lowest = np.asarray(floor, value.dtype)
+    if not (np.asarray(value) > lowest).all() or not np.isfinite(value).all():
+        raise ValueError(
+            f"`{name}` must be finite and above `{floor_name}`={floor}, where it stays in "
+            f"training, got {value}."
+        )
+
+
+def _grown(first: Array, floor: float | Array, log: Array | None) -> Array:
+    """`floor + (first − floor) · exp(log)`: `first` itself for 0, never below `floor`."""
+    if log is None:
+        return first
+    first, floor = first.astype(log.dtype), jnp.asarray(floor, log.dtype)
+    floor = jnp.broadcast_to(floor, first.shape)
+    return jnp.maximum(first + (first - floor) * jnp.expm1(log), floor)
+
+
+AnyLIFParameters = LIFParameters | LearnableLIFParameters
+
+
+def parameters_of(*used: str) -> Callable[[AnyLIFParameters], AnyLIFParameters]:
+    """A converter of the field `params` of layers that step with the constants `used`."""
+
+    def convert(params: LIFParameters | LearnableLIFParameters) -> AnyLIFParameters:
+        if not isinstance(params, LearnableLIFParameters):
+            return as_parameters(params)
+        logs = ("log_tau_mem", "log_tau_syn", "log_v_th")
+        unused = [log for log in logs if log.removeprefix("log_") not in used]
+        return eqx.tree_at(
+            lambda p: [getattr(p, log) for log in unused],
+            params,
+            [None for _ in unused],
+            is_leaf=lambda node: node is None,
+        )
+
+    return convert
+
+
+def check_params(params: AnyLIFParameters, dt: float, *taus: str) -> None:
+    """Refuses a `dt` longer than a time constant, now or after training."""
+    if isinstance(params, LearnableLIFParameters):
+        check_dt(dt, tau_min=params.tau_min)
+    else:
+        check_dt(dt, **{name: getattr(params, name) for name in taus})
 
 
 def check_dt(dt: float, **time_constants: float) -> None:

@@ -4,19 +4,14 @@ import functools as ft
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Shaped
+from jaxtyping import Array, Float
 
-from ._types import (
-    NestedNumbers,
-    as_floating,
-    checked,
-    positive_number,
-    real_number,
-)
+from ._types import Sample, as_floating, checked, positive_number, real_number
 
 
 class AbstractSurrogate(eqx.Module):
@@ -47,9 +42,7 @@ class AbstractSurrogate(eqx.Module):
         """The antiderivative of `derivative` that is 1/2 at 0."""
 
     @checked
-    def __call__(
-        self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers
-    ) -> Float[Array, "*shape"]:
+    def __call__(self, x: Sample) -> Float[Array, "*shape"]:
         """**Arguments:**
 
         - `x`: distance to the threshold, any shape (dimensionless).
@@ -59,6 +52,15 @@ class AbstractSurrogate(eqx.Module):
         Spikes, 0 or 1, of the shape and dtype of `x`.
         """
         return _fire(self, as_floating(x))[1]
+
+
+def as_surrogate(surrogate: AbstractSurrogate | Callable) -> Any:
+    """A converter of the field `surrogate`; refuses a class, which is easily given for it."""
+    if isinstance(surrogate, type) or not callable(surrogate):
+        raise ValueError(
+            f"`surrogate` must be an instance such as `SuperSpike()`, got {surrogate!r}."
+        )
+    return surrogate
 
 
 def fire(surrogate: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:

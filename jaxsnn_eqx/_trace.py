@@ -1,59 +1,87 @@
-"""Membrane potentials beside the output, for plots and tests."""
+"""States beside the output, for plots and tests."""
 
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from collections.abc import Callable
+from typing import Any
 
-from ._encoder.base import AbstractHeldEncoder
+import equinox as eqx
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
+
+from ._decode import AbstractDecoder
 from ._integrate import integrate
-from ._layer import AbstractLayer, AbstractMembrane, Cell, VoltageCell
-from ._types import NestedNumbers, as_floating, checked, first_step
+from ._layer import AbstractLayer
+from ._network import Network
+from ._types import AnyInput, as_floating, checked, first_step
 
 
 @checked
 def trace(
     layer: AbstractLayer,
-    x: Shaped[ArrayLike, "..."] | NestedNumbers,
+    x: AnyInput,
     *,
+    record: Callable[[PyTree], Any] | None = None,
     key: PRNGKeyArray | None = None,
-) -> tuple[Float[Array, "time *shape"], Shaped[Array, "time *shape"]]:
-    """Runs a layer and records its membrane potential beside its output.
+) -> tuple[Any, Shaped[Array, "time ..."]]:
+    """Runs a layer and records its potential, or any part of its state, beside its output.
 
     ```python
     >>> import jax.numpy as jnp
-    >>> from jaxsnn_eqx import ConstantCurrentLIFEncoder, trace
+    >>> from jaxsnn_eqx import LIF, ConstantCurrentLIFEncoder, trace
     >>> voltages, spikes = trace(ConstantCurrentLIFEncoder(seq_length=4), 2.0)
     >>> voltages, spikes
     (Array([0.2  , 0.38 , 0.542, 0.   ], dtype=float32), Array([0., 0., 0., 1.], dtype=float32))
+    >>> currents, _ = trace(LIF(), jnp.ones(3), record=lambda state: state.current)
+    >>> currents
+    Array([1.  , 1.8 , 2.44], dtype=float32)
 
     ```
 
     **Arguments:**
 
-    - `layer`: a layer with a membrane: an encoder of the LIF family, or a neuron.
+    - `layer`: any layer; a `Network`'s state is the tuple of its layers' states.
     - `x`: what the layer is called on: values `"*shape"`, or a sequence `"time *shape"`.
+    - `record`: from the state after a step (and so after its reset) to what is kept of it, a
+        PyTree of arrays. By default the membrane potential: the field `voltage` of the state,
+        also of a layer within `layer`, or the state itself where it is one array. Of a
+        `Network`, a tuple with an entry for each layer, `None` where it has no potential. A new
+        function compiles again. (Keyword only.)
     - `key`: for layers that draw. (Keyword only.)
 
     **Returns:**
 
-    `(voltages, out)`, both of shape `"time *shape"`: the potential after each step (and so
-    after its reset), and what `layer(x, key=key)` returns. Both are differentiable.
+    `(recorded, out)`, with time on axis 0: what `record` returned, and the outputs of
+    `layer.step`. Both are differentiable.
+
+    **Raises:** `ValueError` if `record` is not given and there is no potential.
     """
-    x = as_floating(x)
-    if not isinstance(layer, AbstractMembrane):
+    return _trace(layer, as_floating(x), record, key)
+
+
+@eqx.filter_jit
+def _trace(layer: AbstractLayer, x: Array, record: Callable | None, key: PRNGKeyArray | None):
+    length = layer.seq_length
+    state = layer.init(x if length is not None else first_step(x))
+    if record is None and not jtu.tree_leaves(_potential(layer, state)):
         raise ValueError(
-            f"`layer` must have a membrane (the LIF encoders and the neurons), got "
-            f"`{type(layer).__name__}`."
+            f"`layer` has no membrane potential, got `{type(layer).__name__}`: give `record`, "
+            "from its state to what is kept of it."
         )
-    if isinstance(layer, AbstractHeldEncoder):
-        cell, state = Cell(layer, x, key), layer.init(x)
-        xs, length = None, layer.seq_length
-    else:
-        cell, state = Cell(layer, None, key), layer.init(first_step(x))
-        xs, length = x, None
-    _, (voltages, out) = integrate(
-        VoltageCell(cell),
-        state,
-        xs,
-        length=length,
-        checkpoint_every=layer.checkpoint_every,
-    )
-    return voltages, out
+
+    def step(state, x_t):
+        state, out = layer.step(state, x if x_t is None else x_t, key=key)
+        return state, (_potential(layer, state) if record is None else record(state), out)
+
+    return integrate(step, state, x if length is None else None, length=length)[1]
+
+
+def _potential(layer: AbstractLayer, state: PyTree) -> PyTree:
+    if isinstance(layer, Network):
+        return tuple(_potential(*pair) for pair in zip(layer.layers, state, strict=True))
+    if isinstance(layer, AbstractDecoder):
+        return None
+    for path, leaf in jtu.tree_leaves_with_path(state):
+        named = path[-1:] == (jtu.GetAttrKey("voltage"),)
+        if named or (not path and jnp.issubdtype(leaf.dtype, jnp.floating)):
+            return leaf
+    return None

@@ -14,11 +14,21 @@ import jax.numpy as jnp
 import numpy as np
 from beartype import beartype
 from jax.core import Tracer
-from jaxtyping import Array, ArrayLike, jaxtyped
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, Shaped, jaxtyped
 
 # Nested lists and tuples of numbers are welcome too. They cannot carry a shape, so
 # they are converted first and their shape is checked on what comes out.
 NestedNumbers = list | tuple
+
+AnyInput = Shaped[ArrayLike, "..."] | NestedNumbers
+"""Array-like, of any shape."""
+
+Sample = Shaped[ArrayLike, "*shape"] | NestedNumbers
+"""Values, or the input of one step."""
+
+Signal = Shaped[ArrayLike, "time *shape"] | NestedNumbers
+"""A sequence of inputs, with time on axis 0."""
 
 Constant = float | tuple | Array
 """A field of an encoder: a float or (nested) tuple is fixed, a JAX array is trainable."""
@@ -57,6 +67,8 @@ def zero_state(x: Array) -> Array:
 
 def first_step(xs: Array) -> Array:
     """One step's worth of `xs`, for `init`; also when there is no step at all."""
+    if xs.ndim == 0:
+        raise ValueError("`xs` must have time on axis 0, got an array of shape ().")
     if xs.shape[0] == 0:
         return jnp.zeros_like(xs, shape=xs.shape[1:])
     return jax.lax.index_in_dim(xs, 0, keepdims=False)
@@ -86,13 +98,18 @@ def constant_like(name: str, value: Any, x: Array) -> Any:
     return jnp.broadcast_to(value, x.shape)
 
 
-# Converters for fields: they run before anything is stored, and name the field.
+# Converters for fields: they run before anything is stored, and name the field. What a
+# converter takes is the type that `inspect.signature` shows for the field.
 
 
 def fixed(name: str) -> Callable[[Any], Any]:
     """A converter to a float or (nested) tuple of floats, JAX arrays included."""
-    convert = constant(name)
-    return lambda value: convert(np.asarray(value) if isinstance(value, jax.Array) else value)
+    to_constant = constant(name)
+
+    def convert(value: float | tuple | np.ndarray) -> float | tuple:
+        return to_constant(np.asarray(value) if isinstance(value, jax.Array) else value)
+
+    return convert
 
 
 def constant(name: str, *, positive: bool = False) -> Callable[[Any], Any]:
@@ -106,7 +123,7 @@ def constant(name: str, *, positive: bool = False) -> Callable[[Any], Any]:
     def to_tuple(value):
         return tuple(map(to_tuple, value)) if isinstance(value, list) else to_number(value)
 
-    def convert(value: Any) -> Any:
+    def convert(value: float | tuple | ArrayLike) -> Constant:
         if isinstance(value, jax.Array):
             if positive and not isinstance(value, Tracer) and not bool((value > 0).all()):
                 raise ValueError(f"`{name}` must be positive, got {value}.")
@@ -121,7 +138,7 @@ def constant(name: str, *, positive: bool = False) -> Callable[[Any], Any]:
 def real_number(name: str, hint: str = "") -> Callable[[Any], float]:
     """A converter to a finite `float`; refuses arrays, booleans and strings."""
 
-    def convert(value: Any) -> float:
+    def convert(value: float) -> float:
         if isinstance(value, np.ndarray | jax.Array):
             raise ValueError(
                 f"`{name}` must be a Python number, because it is static (part of the "
@@ -145,7 +162,7 @@ def positive_number(name: str, hint: str = "") -> Callable[[Any], float]:
     """A converter to a finite `float` above zero."""
     to_real = real_number(name, hint)
 
-    def convert(value: Any) -> float:
+    def convert(value: float) -> float:
         value = to_real(value)
         if value <= 0:
             raise ValueError(f"`{name}` must be positive, got {value}.")
@@ -157,7 +174,7 @@ def positive_number(name: str, hint: str = "") -> Callable[[Any], float]:
 def positive_int(name: str) -> Callable[[Any], int]:
     """A converter to an `int` of at least 1."""
 
-    def convert(value: Any) -> int:
+    def convert(value: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise ValueError(
                 f"`{name}` must be an int of at least 1 (it is static), got {value!r} "
@@ -172,8 +189,12 @@ def positive_int(name: str) -> Callable[[Any], int]:
 
 def optional_positive_int(name: str) -> Callable[[Any], int | None]:
     """As `positive_int`, with `None` let through."""
-    convert = positive_int(name)
-    return lambda value: None if value is None else convert(value)
+    to_int = positive_int(name)
+
+    def convert(value: int | None) -> int | None:
+        return None if value is None else to_int(value)
+
+    return convert
 
 
 def refuse_unsigned(dtype: Any) -> None:
@@ -185,7 +206,7 @@ def refuse_unsigned(dtype: Any) -> None:
         )
 
 
-def spike_dtype(dtype: Any) -> Any:
+def spike_dtype(dtype: DTypeLike | None) -> Any:
     """A converter to the dtype of the spikes, `None` (follow the input) let through."""
     if dtype is None:
         return None

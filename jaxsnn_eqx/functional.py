@@ -13,7 +13,8 @@ from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from ._encoder import lif as _lif
 from ._encoder import spatio_temporal as _spatio_temporal
-from ._integrate import emit_over_time as _emit_over_time
+from ._encoder.rules import spike_at as _spike_at
+from ._integrate import map_over_time as _map_over_time
 from ._parameters import LIFParameters as LIFParameters
 from ._trace import trace as _trace
 from ._types import NestedNumbers as _NestedNumbers
@@ -176,11 +177,9 @@ def spatio_temporal_encode(
     _spatio_temporal.check_window(t_early, t_late)
     x = _as_floating(input_values)
     position = _spatio_temporal.position_in_window(x, t_early, t_late, dt)
-    spikes = _emit_over_time(
-        _spatio_temporal.SpikeAt(seq_length),
-        position,
+    spikes = _map_over_time(
+        lambda t: _spike_at(seq_length, position, t),
         jnp.zeros((), jnp.int32),
         length=seq_length,
-        key=None,
     )
     return spikes.astype(x.dtype)

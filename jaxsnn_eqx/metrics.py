@@ -201,21 +201,18 @@ def van_rossum_distance(
     start = jnp.zeros_like(a, shape=a.shape[1:])
     # by what is lost in a step: `exp(-dt / tau)`, near 1, would be rounded too coarsely
     leak = jnp.asarray(-math.expm1(-dt / tau), a.dtype)
-    last, traces = _integrate(_Trace(leak), start, a - b)
+
+    def step(state: Array, x: Array) -> tuple[Array, Array]:
+        state = state + (x - leak * state)
+        return state, state
+
+    last, traces = _integrate(step, start, a - b)
     # within a step the trace decays, after the last one to the end of time; from squares alone,
     # so that nothing cancels
     within = -math.expm1(-2 * dt / tau)
     squared = (within * jnp.sum(traces**2, axis=0) + (1 - within) * last**2) / 2
     different = squared != 0  # of equal trains, the root has no derivative
     return jnp.where(different, jnp.sqrt(jnp.where(different, squared, 1)), 0)
-
-
-class _Trace(eqx.Module):
-    leak: Array
-
-    def step(self, state: Array, x: Array) -> tuple[Array, Array]:
-        state = state + (x - self.leak * state)
-        return state, state
 
 
 @_checked
@@ -339,26 +336,18 @@ def _least_cost(
     # row by row: the least cost for the first spikes of `a` and those of `b` up to each
     zero = jnp.zeros(1, a.dtype)
     inserted = jnp.concatenate([zero, jnp.cumsum(counts_b.astype(a.dtype))])
-    cell = _Align(b, counts_b, inserted, jnp.asarray(cost, a.dtype))
-    row, _ = _integrate(cell, inserted, (a, counts_a))
-    return row[-1]
 
-
-class _Align(eqx.Module):
-    b: Array
-    counts_b: Array
-    inserted: Array
-    cost: Array
-
-    def step(self, row: Array, x: tuple[Array, Array]) -> tuple[Array, None]:
+    def step(row: Array, x: tuple[Array, Array]) -> tuple[Array, None]:
         time, counts = x
-        moved = row[:-1] + self.cost * jnp.abs(self.b - time)
-        moved = jnp.where(self.counts_b, moved, jnp.inf)
+        moved = jnp.where(counts_b, row[:-1] + cost * jnp.abs(b - time), jnp.inf)
         never = jnp.full(1, jnp.inf, row.dtype)
         least = jnp.minimum(row + 1, jnp.concatenate([never, moved]))
         # or a spike of `b` put in: the least so far, and all those put in since
-        least = jax.lax.cummin(least - self.inserted) + self.inserted
+        least = jax.lax.cummin(least - inserted) + inserted
         return jnp.where(counts, least, row), None
+
+    row, _ = _integrate(step, inserted, (a, counts_a))
+    return row[-1]
 
 
 def _same_dtype(a: Array, b: Array) -> tuple[Array, Array]:

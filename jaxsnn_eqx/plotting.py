@@ -7,10 +7,8 @@ the axes that it is given and returns them; without, it makes a figure with `pyp
 import numpy as np
 from jaxtyping import ArrayLike, PRNGKeyArray, Shaped
 
-from ._encoder.base import AbstractEncoder, AbstractValueMap
-from ._layer import AbstractTimed
-from ._network import Network
-from ._types import NestedNumbers, as_floating, checked, positive_number
+from ._layer import AbstractEncoder, time_steps
+from ._types import AnyInput, NestedNumbers, Signal, as_floating, checked, positive_number
 
 try:
     import matplotlib.pyplot as plt
@@ -27,7 +25,7 @@ MARK = 0.8  # height of the largest spike, in rows
 
 @checked
 def raster(
-    spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+    spikes: Signal,
     *,
     dt: float = 1e-3,
     ax: Axes | None = None,
@@ -83,8 +81,8 @@ def raster(
 
 @checked
 def voltage_trace(
-    voltages: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
-    spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers | None = None,
+    voltages: Signal,
+    spikes: Signal | None = None,
     *,
     dt: float = 1e-3,
     v_th: Shaped[ArrayLike, "..."] | None = None,
@@ -157,8 +155,8 @@ def voltage_trace(
 
 @checked
 def encoding(
-    encoder: AbstractEncoder | Network,
-    x: Shaped[ArrayLike, "..."] | NestedNumbers,
+    encoder: AbstractEncoder,
+    x: AnyInput,
     *,
     key: PRNGKeyArray | None = None,
     dt: float | None = None,
@@ -182,8 +180,7 @@ def encoding(
 
     **Arguments:**
 
-    - `encoder`: an encoder, or a `Network` of maps of values (`GaussianReceptiveFields`) and
-        an encoder behind them.
+    - `encoder`: any encoder; with a function in front of it, a `Preprocessed`.
     - `x`: its input: values of shape `"*shape"`, or a signal `"time *shape"`. Where it makes
         several channels of a value, the value is as high as their rows.
     - `key`: for encoders that draw. (Keyword only.)
@@ -196,24 +193,15 @@ def encoding(
 
     `(of_input, of_spikes)`, the two axes.
 
-    **Raises:** `ValueError` for a network that is not as above, for a `dt` that is not
-    positive, or a signal without a time axis.
+    **Raises:** `ValueError` for a `dt` that is not positive, or a signal without a time axis.
     """
-    *maps, last = encoder.layers if isinstance(encoder, Network) else (encoder,)
-    if not isinstance(last, AbstractEncoder) or not all(
-        isinstance(layer, AbstractValueMap) for layer in maps
-    ):
-        raise ValueError(
-            "`encoder` must be an encoder, or a `Network` of maps of values and one encoder "
-            f"behind them, got {[type(layer).__name__ for layer in (*maps, last)]}."
-        )
     if dt is None:
-        dt = last.dt if isinstance(last, AbstractTimed) else 1e-3
+        dt = next(iter(time_steps(encoder).values()), 1e-3)
     dt = positive_number("dt")(dt)
     x = as_floating(x)
-    signal = None if last.takes_values else _rows("x", x)
+    signal = None if encoder.seq_length is not None else _rows("x", x)
     spikes = encoder(x, key=key)
-    if axes is None and last.takes_values:
+    if axes is None and signal is None:
         _, axes = plt.subplots(1, 2, sharey=True, width_ratios=(1, 3), layout="constrained")
     elif axes is None:
         _, axes = plt.subplots(2, 1, sharex=True, height_ratios=(1, 2), layout="constrained")

@@ -1,10 +1,26 @@
-"""Strict promotion for every test, and the list of layers that the contract is tested on.
+"""What every test runs under, and the list of layers that the contract is tested on.
 
 A new layer joins the whole parametrised suite (`test_contract.py`) by one line in CASES.
 """
 
 import copy
+import os
+import re
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+# Before JAX starts: eight devices, so that what is sharded is sharded over something; and what
+# was compiled is kept, for compilation is nearly all that a test costs.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "jaxsnn_eqx_tests_jax_cache")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 import equinox as eqx
 import jax
@@ -33,11 +49,19 @@ class Case:
     # the values of an encoder's output; None: any whole number; (): it does not spike
     spikes: tuple[float, ...] | None = (0.0, 1.0)
     channels: int | None = None  # a last axis that the output has besides the input's
+    nan_stays: int = LENGTH  # for how many steps after its own a NaN sample is remembered
 
     @property
     def takes_values(self) -> bool:
-        layers = self.layer if isinstance(self.layer, snn.Network) else [self.layer]
-        return any(isinstance(x, snn.AbstractEncoder) and x.takes_values for x in layers)
+        return self.layer.seq_length is not None
+
+    @property
+    def encodes(self) -> bool:
+        return isinstance(self.layer, snn.AbstractEncoder)
+
+    @property
+    def has_dtype(self) -> bool:
+        return hasattr(self.layer, "dtype")
 
     @property
     def reduces(self) -> bool:
@@ -70,8 +94,22 @@ def _linear(n_in, n_out, bias, seed):
     return eqx.tree_at(lambda m: m.weight, linear, 3 * linear.weight)
 
 
+def cases(which: Callable[[Case], bool]):
+    """The cases of CASES that a law holds for, to parametrise its test with."""
+    chosen = {name: case for name, case in CASES.items() if which(case)}
+    return pytest.mark.parametrize("case", chosen.values(), ids=chosen.keys())
+
+
+def collectives(compiled) -> list[str]:
+    """The communication between devices in a compiled program."""
+    names = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute"
+    return re.findall(rf"(?:{names}|collective-broadcast)(?:-start)?\(", compiled.as_text())
+
+
 def with_static(layer, **fields):
     """The layer with static fields replaced, which `eqx.tree_at` cannot do."""
+    if isinstance(layer, snn.Preprocessed):
+        return snn.Preprocessed(layer.fn, with_static(layer.encoder, **fields))
     layer = copy.copy(layer)
     for name, value in fields.items():
         object.__setattr__(layer, name, value)
@@ -117,28 +155,30 @@ CASES = {
     "rank_order": Case(snn.RankOrderEncoder(LENGTH), high=1.0, elementwise=False),
     "direct": Case(snn.DirectEncoder(LENGTH), spikes=()),
     "fields": Case(
-        _network(snn.GaussianReceptiveFields((0.0, 1.0), 0.5), snn.PhaseEncoder(LENGTH, 4)),
+        snn.Preprocessed(
+            snn.GaussianReceptiveFields((0.0, 1.0), 0.5), snn.PhaseEncoder(LENGTH, 4)
+        ),
         high=1.0,
         elementwise=False,
     ),
     "fields_trained": Case(
-        _network(
+        snn.Preprocessed(
             snn.GaussianReceptiveFields.evenly(4, shape=VALUES),
             snn.LatencyEncoder(LENGTH, 1e-2, threshold=jnp.array(0.1)),
         ),
         high=1.0,
         elementwise=False,
     ),
-    "delta": Case(snn.DeltaEncoder(1.0), spikes=_SIGNED),
-    "delta_rises": Case(snn.DeltaEncoder(1.0, signed=False)),
-    "delta_trained": Case(snn.DeltaEncoder(jnp.array(1.0)), spikes=_SIGNED),
-    "threshold": Case(snn.ThresholdEncoder(0.5, 0.5), spikes=_SIGNED),
+    "delta": Case(snn.DeltaEncoder(1.0), spikes=_SIGNED, nan_stays=1),
+    "delta_rises": Case(snn.DeltaEncoder(1.0, signed=False), nan_stays=1),
+    "delta_trained": Case(snn.DeltaEncoder(jnp.array(1.0)), spikes=_SIGNED, nan_stays=1),
+    "threshold": Case(snn.ThresholdEncoder(0.5, 0.5), spikes=_SIGNED, nan_stays=1),
     "step_forward": Case(snn.StepForwardEncoder(1.0), spikes=_SIGNED),
-    "moving_window": Case(snn.MovingWindowEncoder(1.0), spikes=_SIGNED),
+    "moving_window": Case(snn.MovingWindowEncoder(1.0), spikes=_SIGNED, nan_stays=3),
     "sigma_delta": Case(snn.SigmaDeltaEncoder(0.7), spikes=None),
     "sigma_delta_binary": Case(snn.SigmaDeltaEncoder(0.7, graded=False), spikes=_SIGNED),
-    "pulse_width": Case(snn.PulseWidthEncoder(4e-3), high=1.0),
-    "level_crossing": Case(snn.LevelCrossingEncoder((1.0, 2.0, 3.0)), channels=6),
+    "pulse_width": Case(snn.PulseWidthEncoder(4e-3), high=1.0, nan_stays=3),
+    "level_crossing": Case(snn.LevelCrossingEncoder((1.0, 2.0, 3.0)), channels=6, nan_stays=1),
     "bens_spiker": Case(snn.BensSpikerEncoder((0.5, 1.0, 0.5), 0.2), high=2.0),
     "lif": Case(snn.LIF()),
     "lif_fast": Case(snn.LIF(_FAST, checkpoint_every=5)),
@@ -146,8 +186,17 @@ CASES = {
     "lif_refractory": Case(snn.LIF(_FAST, refractory=2e-3)),
     "alif": Case(snn.ALIF(_FAST, 2e-2, 0.5)),
     "alif_trained": Case(snn.ALIF(_FAST, 2e-2, jnp.array(0.5))),
-    "parametric_lif": Case(snn.ParametricLIF((), _FAST), elementwise=False),
-    "parametric_lif_each": Case(snn.ParametricLIF(VALUES, _FAST), elementwise=False),
+    "lif_learnable": Case(snn.LIF(snn.LearnableLIFParameters((), _FAST)), elementwise=False),
+    "lif_learnable_each": Case(
+        snn.LIF(snn.LearnableLIFParameters(VALUES, _FAST), refractory=2e-3), elementwise=False
+    ),
+    "alif_learnable": Case(
+        snn.ALIF(snn.LearnableLIFParameters(VALUES, _FAST), 2e-2, jnp.array(0.5)),
+        elementwise=False,
+    ),
+    "li_learnable": Case(
+        snn.LI(snn.LearnableLIFParameters(VALUES)), low=-2.0, elementwise=False
+    ),
     "recurrent": Case(
         snn.Recurrent(snn.LIF(_FAST, refractory=1e-3), _linear(5, 5, True, 4)),
         elementwise=False,
@@ -171,11 +220,6 @@ CASES = {
     ),
     "network_chunked": Case(_network(*_LAYERS, checkpoint_every=5), elementwise=False),
 }
-
-
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
-def case(request) -> Case:
-    return request.param
 
 
 @pytest.fixture

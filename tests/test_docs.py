@@ -39,12 +39,13 @@ def documented():
 
 def test_every_public_name_is_documented_once():
     face = public_names(PACKAGE / "__init__.py")
-    modules = [p for p in PACKAGE.glob("*.py") if not p.name.startswith("_")]
-    names = [f"jaxsnn_eqx.{name}" for name in {*face, *(p.stem for p in modules)}]
-    for path in modules:
+    modules = {p.stem: p for p in PACKAGE.glob("*.py") if not p.name.startswith("_")}
+    modules |= {p.parent.name: p for p in PACKAGE.glob("[a-z]*/__init__.py")}
+    names = [f"jaxsnn_eqx.{name}" for name in {*face, *modules}]
+    for module, path in modules.items():
         # the face has it already: `functional` gives `LIFParameters` too, as the reference does
         own = public_names(path, taken=face)
-        names += [f"jaxsnn_eqx.{path.stem}.{name}" for name in own]
+        names += [f"jaxsnn_eqx.{module}.{name}" for name in own]
     assert documented() == Counter(names)
 
 

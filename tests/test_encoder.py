@@ -180,8 +180,19 @@ def test_learnable_starts_as_the_fixed_encoder():
     fixed = snn.ConstantCurrentLIFEncoder(50, PARAMS)(x)
     learnable = snn.LearnableLIFEncoder((200,), 50, PARAMS)
     assert np.mean(np.asarray(learnable(x) != fixed)) < 1e-3
-    np.testing.assert_allclose(learnable.tau_mem, PARAMS.tau_mem, rtol=1e-5)
-    np.testing.assert_allclose(learnable.v_th, PARAMS.v_th, rtol=1e-5)
+    for name in ("tau_mem", "v_th", "v_leak", "v_reset"):
+        first = np.float32(getattr(PARAMS, name))
+        np.testing.assert_array_equal(getattr(learnable.params, name), first)
+
+
+def test_learnable_takes_constants_of_each_neurons_own():
+    x, v_th = jnp.full(3, 2.0), [0.3, 0.6, 1.2]
+    params = snn.LearnableLIFParameters(3, PARAMS, v_th=v_th)
+    spikes = snn.LearnableLIFEncoder(3, 50, params)(x)
+    for i, threshold in enumerate(v_th):
+        one = snn.LIFParameters(**vars(PARAMS) | {"v_th": threshold})
+        expected = snn.ConstantCurrentLIFEncoder(50, one)(x[i])
+        np.testing.assert_array_equal(spikes[:, i], expected)
 
 
 def test_learnable_learns_the_rate_it_is_asked_for():
@@ -207,8 +218,8 @@ def test_learnable_learns_the_rate_it_is_asked_for():
             encoder, state = update(encoder, state)
     assert before > 100
     assert float(loss(encoder)) < 2
-    assert (np.asarray(encoder.tau_mem) > 1e-3).all()
-    assert (np.asarray(encoder.v_th) > 0).all()
+    assert (np.asarray(encoder.params.tau_mem) > 1e-3).all()
+    assert (np.asarray(encoder.params.v_th) > 0).all()
 
 
 def test_learnable_ignores_no_leaf():
@@ -266,6 +277,10 @@ def test_learnable_ignores_no_leaf():
             "`t_late` must be finite, got nan",
         ),
         (lambda: snn.LearnableLIFEncoder(3, 5, dt=1e-2), "`dt` must be below `tau_mem`=0.01 s"),
+        (
+            lambda: snn.LearnableLIFEncoder(3, 5, snn.LearnableLIFParameters(3), dt=2e-3),
+            "`dt` must be at most `tau_min`=0.001 s, got dt=0.002",
+        ),
         (
             lambda: snn.LearnableLIFEncoder(3, 5)(jnp.ones(4)),
             r"the values must have the encoder's shape \(3,\), got \(4,\)",

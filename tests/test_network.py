@@ -258,11 +258,27 @@ def test_a_module_of_the_batch_norm_kind_is_refused():
         ),
         (
             lambda: snn.Network([snn.LIF()]).run((), jnp.ones((3, 2)), length=3),
-            r"`length` must be given to `run` if the first layer encodes values.*length=3",
+            r"`length` must be given to `run` by a layer that encodes values.*length=3 and",
         ),
         (
             lambda: snn.Network([snn.ConstantCurrentLIFEncoder(3)]).run((), jnp.ones(2)),
-            r"`length` must be given to `run`.*got length=None and `ConstantCurrentLIFEncoder`",
+            r"`length` must be given to `run`.*got length=None and seq_length=3",
+        ),
+        (
+            lambda: snn.Network(
+                [snn.GaussianReceptiveFields.evenly(4), snn.PhaseEncoder(8)],  # pyright: ignore
+            ),
+            r"`layers\[0\]` \(GaussianReceptiveFields\).*`Preprocessed\(layer, encoder\)`",
+        ),
+        (
+            lambda: snn.Network([snn.OverTime(abs), snn.PhaseEncoder(8)]),
+            r"`layers\[1\]` \(PhaseEncoder\).*`Preprocessed\(fn, encoder\)`",
+        ),
+        (
+            lambda: snn.Network(
+                [snn.Preprocessed(abs, snn.LatencyEncoder(9, 1e-3, dt=5e-4)), snn.LIF()]
+            ),
+            r"layers\[0\].encoder \(LatencyEncoder\): 0.0005, layers\[1\] \(LIF\): 0.001",
         ),
     ],
 )

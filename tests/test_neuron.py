@@ -189,25 +189,25 @@ def test_neurons_against_a_numpy_loop(layer, options, x64):
     np.testing.assert_array_equal(layer(jnp.asarray(xs)), expected)
 
 
-def test_parametric_lif_against_a_numpy_loop(x64):
+def test_learnable_parameters_against_a_numpy_loop(x64):
     rng = np.random.default_rng(5)
     own = {
         "tau_mem": rng.uniform(3e-3, 2e-2, 20),
         "tau_syn": rng.uniform(3e-3, 2e-2, 20),
         "v_th": rng.uniform(0.2, 1.0, 20),
     }
-    layer = snn.ParametricLIF(20, PARAMS, **own)
+    layer = snn.LIF(snn.LearnableLIFParameters(20, PARAMS, **own))
     for name, value in own.items():
-        np.testing.assert_allclose(getattr(layer, name), value, rtol=1e-12)
+        np.testing.assert_allclose(getattr(layer.params, name), value, rtol=1e-12)
     xs = _currents()
     expected = _any_loop(xs, _CONSTANTS | own, 1e-3)
     np.testing.assert_array_equal(layer(jnp.asarray(xs)), expected)
 
 
-def test_parametric_lif_starts_as_lif():
+def test_learnable_parameters_starts_as_lif():
     xs = jnp.asarray(_currents(3, (100, 200)), jnp.float32)
     for shape in ((), (200,)):
-        spikes = snn.ParametricLIF(shape, PARAMS)(xs)
+        spikes = snn.LIF(snn.LearnableLIFParameters(shape, PARAMS))(xs)
         assert np.mean(np.asarray(spikes != snn.LIF(PARAMS)(xs))) < 1e-3
 
 
@@ -219,15 +219,6 @@ def test_recurrent_against_a_numpy_loop(x64):
     expected = _any_loop(xs, _CONSTANTS, 1e-3, weight=weight)
     assert (expected != _any_loop(xs, _CONSTANTS, 1e-3)).mean() > 0.02
     np.testing.assert_array_equal(snn.Recurrent(snn.LIF(PARAMS), linear)(xs), expected)
-
-
-class _InTheLoop(eqx.Module):
-    """A recurrent layer with its derivative left in the loop."""
-
-    recurrent: snn.Recurrent
-
-    def step(self, state, x):
-        return self.recurrent.step(state, x)
 
 
 @pytest.mark.parametrize("every", [None, 7])
@@ -242,7 +233,7 @@ def test_the_recurrent_gradient_outside_of_the_loop_is_the_one_inside(every, x64
         return jnp.vdot(weights, out) + state.layer.voltage.sum()
 
     def inside(layer, xs):
-        state, out = snn.integrate(_InTheLoop(layer), layer.init(xs[0]), xs)
+        state, out = snn.integrate(lambda s, x: layer.step(s, x), layer.init(xs[0]), xs)
         return jnp.vdot(weights, out) + state.layer.voltage.sum()
 
     for transform in (eqx.filter_jit, lambda f: f):
@@ -287,13 +278,19 @@ def test_li_is_a_linear_filter(x64):
         (lambda: snn.ALIF(tau_adapt=1e-4), "`dt` must be at most `tau_adapt`=0.0001 s"),
         (lambda: snn.ALIF(beta="x"), "`beta` must be a Python number"),
         (
-            lambda: snn.ParametricLIF(2, tau_mem=[1e-2, 1e-3]),
-            "`tau_mem` must be finite and above `dt`=0.001",
+            lambda: snn.LearnableLIFParameters(2, tau_mem=[1e-2, 1e-3]),
+            "`tau_mem` must be finite and above `tau_min`=0.001",
         ),
-        (lambda: snn.ParametricLIF(2, v_th=-1.0), "`v_th` must be finite and above `v_reset`"),
-        (lambda: snn.ParametricLIF(2, v_th=[1.0] * 3), "`v_th` must broadcast to `shape`=2"),
         (
-            lambda: snn.ParametricLIF(2)(jnp.ones((4, 3))),
+            lambda: snn.LearnableLIFParameters(2, v_th=-1.0),
+            "`v_th` must be finite and above `v_reset`",
+        ),
+        (
+            lambda: snn.LearnableLIFParameters(2, v_th=[1.0] * 3),
+            "`v_th` must broadcast to `shape`=2",
+        ),
+        (
+            lambda: snn.LIF(snn.LearnableLIFParameters(2))(jnp.ones((4, 3))),
             r"`tau_mem`, of shape \(2,\), must broadcast .* shape \(3,\)",
         ),
         (lambda: snn.Recurrent(snn.MaxOverTime(), None), "`layer` must be a layer of neurons"),

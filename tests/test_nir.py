@@ -80,7 +80,11 @@ LATERAL = snn.Network(
 EACH_ITS_OWN = snn.Network(
     [
         snn.OverTime(Scale(jnp.array([1.0, 2.0, 3.0]))),
-        snn.ParametricLIF(3, FAST, tau_mem=[4e-3, 1e-2, 2e-2], v_th=[0.3, 0.5, 0.7]),
+        snn.LIF(
+            snn.LearnableLIFParameters(
+                3, FAST, tau_mem=[4e-3, 1e-2, 2e-2], v_th=[0.3, 0.5, 0.7]
+            )
+        ),
     ]
 )
 SHAPES = {
@@ -114,7 +118,7 @@ def test_layers_come_back_with_the_same_parameters(tmp_path):
     np.testing.assert_array_equal(again[1].layer.weight, DENSE[1].layer.weight)
     np.testing.assert_array_equal(again[1].layer.bias, DENSE[1].layer.bias)
     assert not again[3].layer.use_bias
-    each = from_nir(to_nir(EACH_ITS_OWN, 3))[1]
+    each = from_nir(to_nir(EACH_ITS_OWN, 3))[1].params
     np.testing.assert_allclose(each.tau_mem, [4e-3, 1e-2, 2e-2], rtol=1e-5)
     np.testing.assert_allclose(each.v_th, [0.3, 0.5, 0.7], rtol=1e-5)
 
@@ -151,7 +155,7 @@ def test_the_values_in_each_node():
     [_, lif, _] = to_nir(snn.LIFCurrentEncoder(FAST), 3).nodes.values()
     assert_node(lif, nir.LIF, tau=4e-3, r=1, v_leak=0.1, v_threshold=0.7, v_reset=-0.2)
     potentials = {"v_leak": 0.4, "v_threshold": 2.8, "v_reset": -0.8}
-    for neurons in (snn.LIF(FAST), snn.ParametricLIF((), FAST)):
+    for neurons in (snn.LIF(FAST), snn.LIF(snn.LearnableLIFParameters((), FAST))):
         [_, cuba, _] = to_nir(neurons, (3,)).nodes.values()
         assert_node(cuba, nir.CubaLIF, r=4, w_in=2, **TAUS, **potentials)
     graph = to_nir(snn.LI(FAST), 3)

@@ -114,7 +114,7 @@ def test_voltages_alone_have_no_threshold_and_no_marks(ax):
 
 
 def test_every_threshold_is_a_line_once(ax):
-    v_th = snn.LearnableLIFEncoder(3, 5).v_th
+    v_th = snn.LearnableLIFEncoder(3, 5).params.v_th
     plotting.voltage_trace(jnp.zeros((5, 3)), v_th=v_th.at[1].set(0.9), ax=ax)
     np.testing.assert_allclose([line.get_ydata()[0] for line in ax.lines[3:]], [0.6, 0.9])
 
@@ -137,7 +137,7 @@ def test_values_are_drawn_in_the_rows_of_their_spikes():
 
 def test_a_value_of_several_neurons_is_as_high_as_their_rows():
     fields = snn.GaussianReceptiveFields.evenly(4)
-    network = snn.Network([fields, snn.PhaseEncoder(8)])
+    network = snn.Preprocessed(fields, snn.PhaseEncoder(8))
     values, spikes = plotting.encoding(network, jnp.array([0.1, 0.9]))
     np.testing.assert_allclose(values.patches[0].get_data().edges, [-0.5, 3.5, 7.5])
     expected = network(jnp.array([0.1, 0.9])).sum()
@@ -193,10 +193,6 @@ def test_without_axes_each_function_makes_one_figure():
             lambda: plotting.encoding(snn.PhaseEncoder(8), 0.5, dt=0.0),
             "`dt` must be positive, got 0.0",
         ),
-        (
-            lambda: plotting.encoding(snn.Network([snn.PhaseEncoder(8), snn.LIF()]), 0.5),
-            r"`encoder` must be an encoder, or a `Network` of .*'PhaseEncoder', 'LIF'",
-        ),
     ],
 )
 def test_bad_arguments_are_refused(call, message):
@@ -236,6 +232,7 @@ def test_the_gallery_draws_every_encoder_and_refuses_to_forget_one():
     gallery.check_complete(panels)
     names = {name for panel in panels for name in panel.names}
     assert len(names) > 15
-    for name in names:
+    encoders = {n for n in names if issubclass(getattr(snn, n), snn.AbstractEncoder)}
+    for name in encoders:
         with pytest.raises(ValueError, match=rf"the gallery draws no .*\b{name}\b"):
             gallery.check_complete([panel for panel in panels if name not in panel.names])

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import cases
 
 import jaxsnn_eqx as snn
 
@@ -33,6 +34,7 @@ def _network(v_th=0.6, hidden=6, seed=0, encoder=None):
     )
 
 
+@cases(lambda case: True)
 def test_every_layer_comes_back_bit_for_bit(case, tmp_path):
     path = tmp_path / "layer.eqx"
     snn.save(path, case.layer)

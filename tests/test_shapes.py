@@ -13,6 +13,31 @@ from jaxtyping import TypeCheckError
 
 import jaxsnn_eqx as snn
 
+
+class OneSpikeTooMany(snn.AbstractEncoder):
+    """An encoder whose output is longer than it says."""
+
+    seq_length: int
+
+    def init(self, x):
+        return ()
+
+    def step(self, state, x, *, key=None):
+        return (), x
+
+    def run_chunk(self, state, xs, length, key):
+        return (), jnp.zeros((length + 1, *xs.shape))
+
+
+class OneNeuronTooMany(snn.AbstractStatelessEncoder):
+    """An encoder whose output has another shape than its input."""
+
+    seq_length: int
+
+    def emit(self, x, t, *, key=None):
+        return jnp.zeros(len(x) + 1)
+
+
 LINEAR = eqx.nn.Linear(3, 2, key=jr.key(0))
 
 
@@ -37,10 +62,21 @@ LINEAR = eqx.nn.Linear(3, 2, key=jr.key(0))
         (lambda: snn.ConstantCurrentLIFEncoder(3)("1"), ["'x'", "Actual value: '1'", "*shape"]),
         (lambda: snn.ConstantCurrentLIFEncoder(3)(None), ["'x'", "None"]),
         (
+            lambda: snn.PoissonEncoder(None)(0.5, key=jr.key(0)),
+            ["'xs'", "Actual value: 0.5", "time *shape"],
+        ),
+        (lambda: snn.Network([snn.LIF()])(jnp.array(1.0)), ["'xs'", "f32[]", "time *shape"]),
+        (
+            lambda: snn.LIF().run(snn.LIF().init(jnp.zeros(2)), jnp.array(1.0)),
+            ["'xs'", "f32[]", "time *shape"],
+        ),
+        (lambda: OneSpikeTooMany(3)(jnp.zeros(2)), ["return value", "f32[4,2]", "seq_length"]),
+        (lambda: OneNeuronTooMany(3)(jnp.zeros(2)), ["return value", "f32[3]", "*shape"]),
+        (
             lambda: snn.OverTime(eqx.nn.Dropout())(jnp.ones((2, 2)), key=jr.split(jr.key(0))),
             ["'key'", "key<fry>[2]"],
         ),
-        (lambda: snn.OverTime(LINEAR)(jnp.array(1.0)), ["'xs'", "f32[]", "time ..."]),
+        (lambda: snn.OverTime(LINEAR)(jnp.array(1.0)), ["'xs'", "f32[]", "time *shape"]),
         (
             lambda: snn.functional.lif_current_encoder(jnp.zeros(3), jnp.zeros((3, 3))),
             ["'input_current'", "f32[3,3]", "*shape"],

@@ -21,16 +21,41 @@ XS = jr.uniform(jr.key(1), (20, 4), maxval=4.0)
         (snn.LIFCurrentEncoder(), XS),
         (snn.LIF(), XS),
         (snn.LI(), XS),
+        (snn.ALIF(), XS),
+        (snn.Recurrent(snn.LIF(), eqx.nn.Linear(4, 4, key=jr.key(2))), XS),
+        (snn.Preprocessed(abs, snn.LIFLatencyEncoder(20)), X),
     ],
 )
 def test_output_is_the_calls_and_voltages_are_the_steps(layer, x):
     voltages, out = snn.trace(layer, x)
     np.testing.assert_array_equal(out, layer(x))
-    held = isinstance(layer, snn.AbstractValueEncoder)
-    state = layer.init(x if held else x[0])
+    values = layer.seq_length is not None
+    state = layer.init(x if values else x[0])
     for t in range(20):
-        state, _ = layer.step(state, x if held else x[t])
-        np.testing.assert_allclose(voltages[t], layer.voltage(state), rtol=1e-5, atol=1e-6)
+        state, _ = layer.step(state, x if values else x[t])
+        inner = state.layer if isinstance(layer, snn.Recurrent) else state
+        voltage = inner if isinstance(inner, jax.Array) else inner.voltage
+        np.testing.assert_allclose(voltages[t], voltage, rtol=1e-5, atol=1e-6)
+
+
+def test_any_part_of_a_state_is_recorded():
+    (currents, started), spikes = snn.trace(
+        snn.LIF(), XS, record=lambda state: (state.current, state.voltage[0] > 0)
+    )
+    np.testing.assert_allclose(currents[1], 0.8 * XS[0] + XS[1], rtol=1e-6)
+    assert (started.dtype, started.shape, spikes.shape) == (bool, (20,), (20, 4))
+
+
+def test_the_states_of_a_network_are_recorded():
+    linear = snn.OverTime(eqx.nn.Linear(4, 3, key=jr.key(2)))
+    network = snn.Network([snn.LIFCurrentEncoder(), linear, snn.LI(), snn.MaxOverTime()])
+    (first, nothing, third, no_potential), best = snn.trace(network, XS)
+    assert (nothing, no_potential) == (None, None)
+    np.testing.assert_array_equal(first, snn.trace(network[0], XS)[0])
+    np.testing.assert_allclose(third, network[:3](XS), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(best[-1], network(XS), rtol=1e-5, atol=1e-6)
+    steps, _ = snn.trace(network, XS, record=lambda states: states[1])
+    np.testing.assert_array_equal(steps, jnp.arange(1, 21))
 
 
 def test_the_reset_shows_in_the_voltage():
@@ -53,7 +78,9 @@ def test_voltages_stay_float32_under_narrow_input():
     "layer",
     [snn.SpatioTemporalEncoder(20, 1e-2), snn.MaxOverTime(), snn.OverTime(eqx.nn.Identity())],
 )
-def test_a_layer_without_a_membrane_is_refused(layer):
+def test_a_layer_without_a_potential_is_refused_unless_told_what_to_record(layer):
     name = type(layer).__name__
-    with pytest.raises(ValueError, match=rf"`layer` must have a membrane .*got `{name}`"):
+    with pytest.raises(ValueError, match=rf"`layer` has no membrane potential, got `{name}`"):
         snn.trace(layer, XS)
+    recorded, out = snn.trace(layer, XS, record=lambda state: state)
+    assert len(recorded) == len(out)

@@ -156,7 +156,7 @@ def test_weight_decay_does_not_move_what_is_frozen():
 
 def test_filter_spec_of_several_parts_and_of_one_without_leaves():
     model = _model()
-    spec = snn.filter_spec(model, frozen=lambda m: (m[0].log_v_th, m[1].layer.bias))
+    spec = snn.filter_spec(model, frozen=lambda m: (m[0].params.log_v_th, m[1].layer.bias))
     assert sum(jax.tree.leaves(spec)) == 4
     fixed = snn.Network([snn.ConstantCurrentLIFEncoder(5), *model[1:]])
     assert sum(jax.tree.leaves(snn.filter_spec(fixed, frozen=lambda m: m[0]))) == 2

@@ -1,5 +1,6 @@
 """The codes of values against NumPy float64 loops, and their derivatives by their own laws."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -424,15 +425,44 @@ def test_a_values_code_does_not_depend_on_its_neighbours():
     np.testing.assert_array_equal(fields(jnp.array([0.3, 5.0]))[0], fields(0.3))
 
 
-def test_receptive_fields_stand_in_front_of_any_value_encoder():
-    key = jr.key(0)
+def test_a_function_stands_in_front_of_any_value_encoder():
+    key, x = jr.key(0), jr.uniform(jr.key(1), (2, 3))
     fields = snn.GaussianReceptiveFields.evenly(5)
-    for encoder in (snn.PhaseEncoder(8), snn.PoissonEncoder(8), snn.LIFLatencyEncoder(8)):
-        network = snn.Network([fields, encoder, snn.SpikeCount()], checkpoint_every=3)
-        assert network.seq_length == 8
-        assert network(jnp.ones((2, 3)), key=key).shape == (2, 3, 5)
-    nested = snn.Network([snn.Network([fields]), snn.DirectEncoder(4)])
-    np.testing.assert_allclose(nested(0.3)[3], fields(0.3), rtol=1e-6)
+    linear = eqx.nn.Linear(3, 4, key=key)
+    for fn in (fields, eqx.filter_vmap(linear), lambda x: 4 * x, jnp.square):
+        for encoder in (snn.PhaseEncoder(8), snn.PoissonEncoder(8), snn.LIFLatencyEncoder(8)):
+            preprocessed = snn.Preprocessed(fn, encoder)
+            expected = encoder(fn(x), key=key)
+            np.testing.assert_array_equal(preprocessed(x, key=key), expected)
+            network = snn.Network([preprocessed, snn.SpikeCount()], checkpoint_every=3)
+            assert network.seq_length == 8
+            np.testing.assert_array_equal(network[0](x, key=key), expected)
+            assert network(x, key=key).shape == expected.shape[1:]
+    nested = snn.Preprocessed(fields, snn.Preprocessed(lambda y: y / 2, snn.DirectEncoder(4)))
+    np.testing.assert_allclose(nested(0.3)[3], fields(0.3) / 2, rtol=1e-6)
+
+
+def test_what_stands_in_front_is_trained():
+    model = snn.Preprocessed(eqx.nn.Linear(3, 4, key=jr.key(0)), snn.LIFLatencyEncoder(8))
+    grads = eqx.filter_grad(lambda m: m(jnp.ones(3)).sum())(model)
+    assert (np.asarray(grads.fn.weight) != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: snn.Preprocessed(snn.LIF(), snn.PhaseEncoder(8)), "`fn` must be stateless"),
+        (lambda: snn.Preprocessed(3, snn.PhaseEncoder(8)), "`fn` must be callable, got 3"),
+        (
+            lambda: snn.Preprocessed(abs, snn.DeltaEncoder(1.0)),
+            r"`encoder` must be an encoder of values.*`DeltaEncoder`.*`OverTime\(fn\)`",
+        ),
+        (lambda: snn.Preprocessed(abs, snn.LIF()), "`encoder` must be an encoder of values"),
+    ],
+)
+def test_what_cannot_stand_in_front_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_direct_is_the_value():
@@ -476,10 +506,9 @@ def test_values_out_of_range_are_clipped_and_nan_is_nan(encoder):
             "`dtype` must be floating or a signed integer, since spikes may be -1, got uint8",
         ),
         (lambda: snn.PoissonEncoder(5)(0.5), "`key` must be given to `PoissonEncoder`"),
-        (lambda: snn.PoissonEncoder(None)(0.5, key=jr.key(0)), "takes a signal of shape"),
         (
             lambda: snn.PoissonEncoder(5).run(jnp.int32(0), 0.5, key=jr.key(0)),
-            "`length` must be given to `run` with a `seq_length`",
+            "`length` must be given to `run` by a layer that encodes values",
         ),
         (lambda: snn.PhaseEncoder(5, 25), "`bits` must be at most 24"),
         (lambda: snn.PhaseEncoder(5, 0), "`bits` must be at least 1, got 0"),

@@ -1,23 +1,26 @@
 """Spikes that a filter turns back into the signal."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
-from .._fields import checkpoint_field, dtype_field, surrogate_field
-from .._surrogate import AbstractSurrogate
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     Constant,
-    NestedNumbers,
+    Sample,
+    Signal,
     as_floating,
     as_spikes,
     as_wide,
     checked,
     constant,
     constant_like,
+    optional_positive_int,
+    spike_dtype,
     state_dtype,
 )
 from .base import AbstractSignalEncoder
@@ -67,15 +70,9 @@ class BensSpikerEncoder(AbstractSignalEncoder):
         over the taps. A number or tuple is fixed, a JAX array (scalar, or of a sample's shape)
         trainable. At 0, a spike that changes nothing comes too; at 0.8 to 0.9 of the taps' sum
         what is decoded has the signal's mean, but a signal below the highest tap is silent.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the error,
-        which is of the size of the taps' sum S: one as wide as that, such as
-        `Sigmoid(slope=8 / S)`, trains.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
-
-    Changing a static argument recompiles.
+    - `surrogate`: in units of the error, which is of the size of the taps' sum S: one as wide
+        as that, such as `Sigmoid(slope=8 / S)`, trains.
+    - `checkpoint_every`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
     `decode(spikes)` filters the spikes, and gives the signal in its own time. For the last M −
     1 samples not all spikes have come, and the first M − 1 have none before them: it rises from
@@ -83,10 +80,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
 
     **Derivative:** the surrogate's, through the errors and what the spike leaves, with respect
     to the signal, the taps and the threshold, in forward and reverse mode. **NaN** gives NaN
-    from the step on that it comes to be decided (False or 0 in boolean and integer dtypes), and
-    so do **infinities**.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
+    from that step on (the first M − 1 steps stay silent), and so do **infinities**.
 
     Source: Schrauwen & Van Campenhout, "BSA, a fast and accurate spike train encoding scheme",
     IJCNN (2003).
@@ -94,9 +88,11 @@ class BensSpikerEncoder(AbstractSignalEncoder):
 
     filter: tuple | Array = eqx.field(converter=constant("filter"))
     threshold: Constant = eqx.field(converter=constant("threshold"))
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         if np.ndim(self.filter) != 1 or np.size(self.filter) < 1:
@@ -111,7 +107,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
         return len(self.filter) - 1
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> BufferState:
+    def init(self, x: Sample) -> BufferState:
         """No sample yet, for a signal of samples like `x`."""
         x = as_floating(x)
         rest = jnp.zeros_like(x, state_dtype(x), (self.delay + 1, *x.shape))
@@ -121,7 +117,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
     def step(
         self,
         state: BufferState,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[BufferState, Shaped[Array, "*shape"]]:
@@ -138,9 +134,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
         return state, as_spikes(spikes, self.dtype or x.dtype)
 
     @checked
-    def decode(
-        self, spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers
-    ) -> Float[Array, "time *shape"]:
+    def decode(self, spikes: Signal) -> Float[Array, "time *shape"]:
         """The signal: the spikes, filtered, without the delay.
 
         **Arguments:**

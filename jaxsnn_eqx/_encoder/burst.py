@@ -1,20 +1,18 @@
 """Values as bursts: more spikes, and faster, as they grow."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from .._fields import dt_field, dtype_field
 from .._layer import AbstractTimed
-from .._types import as_spikes, positive_int, positive_number, state_dtype
-from .base import AbstractEmittingEncoder
+from .._types import as_spikes, positive_int, positive_number, spike_dtype, state_dtype
+from .base import AbstractStatelessEncoder
 from .rules import clip_unit, straight_through
 
 
-class BurstEncoder(AbstractEmittingEncoder, AbstractTimed):
+class BurstEncoder(AbstractStatelessEncoder, AbstractTimed):
     """Encodes values in [0, 1] as one burst each, of more and closer spikes as they grow.
 
     The burst has `n = ceil(n_max · x)` spikes, at steps `0, i, 2·i, …` with the interval
@@ -32,24 +30,18 @@ class BurstEncoder(AbstractEmittingEncoder, AbstractTimed):
 
     **Arguments:**
 
-    - `seq_length`: number of steps, at least 1 (static).
     - `n_max`: spikes of the value 1, at least 1 (static).
     - `t_min`: interval between the spikes of the value 1, in seconds (static). At least one
         step.
     - `t_max`: interval as the value goes to 0, in seconds (static). At least `t_min`.
-    - `dt`: length of a step in seconds (static). Positive.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
+    - `seq_length`, `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
-    Changing a static argument recompiles. Values outside [0, 1], infinities included, are
-    clipped to it. **NaN** gives NaN (False or 0 in boolean and integer dtypes).
+    Values outside [0, 1], infinities included, are clipped to it. **NaN** gives NaN.
 
     **Derivative:** straight-through, since a count has none: `n_max` at the step of the burst's
     last spike (at step 0 for the value 0), as though it came gradually; that the interval moves
     with x is left out. So `Σ_t d z_t / d x = n_max` where the burst fits. Zero outside [0, 1].
     In forward and reverse mode.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
 
     Source: Guo, Fouda, Eltawil & Salama, "Neural Coding in Spiking Neural Networks: A
     Comparative Study", Frontiers in Neuroscience 15 (2021), whose `t_max` is the window.
@@ -59,8 +51,8 @@ class BurstEncoder(AbstractEmittingEncoder, AbstractTimed):
     n_max: int = eqx.field(default=5, static=True, converter=positive_int("n_max"))
     t_min: float = eqx.field(default=2e-3, static=True, converter=positive_number("t_min"))
     t_max: float = eqx.field(default=1.5e-2, static=True, converter=positive_number("t_max"))
-    dt: float = dt_field()
-    dtype: Any = dtype_field()
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         if not 1 <= round(self.t_min / self.dt) <= round(self.t_max / self.dt):

@@ -1,12 +1,10 @@
 """Spikes where a signal changes quickly."""
 
-from typing import Any
-
 import equinox as eqx
+from jax.typing import DTypeLike
 
-from .._fields import checkpoint_field, dtype_field, surrogate_field
-from .._surrogate import AbstractSurrogate
-from .._types import Constant, constant
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
+from .._types import Constant, constant, spike_dtype
 from .change import AbstractChangeEncoder
 
 
@@ -34,22 +32,16 @@ class DeltaEncoder(AbstractChangeEncoder):
     - `threshold`: the change that fires, in units of the signal. Positive. A number or tuple
         is fixed, a JAX array (scalar, or of a sample's shape) trainable.
     - `signed`: whether falls fire spikes of −1 (static); otherwise only rises fire.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the signal.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
-
-    Changing a static argument recompiles.
+    - `surrogate`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer]. `surrogate` is in
+        units of the signal; `dtype` must hold −1 if `signed`.
 
     `decode(spikes, start)` adds up a threshold per spike: exact where every change is of one
     threshold or none. What a change has beyond its threshold, or below it, is lost for good.
 
     **Derivative:** the surrogate's, with respect to the signal and the threshold, in forward
-    and reverse mode. **NaN** gives NaN from that step on (0 in integer dtypes); so does an
-    **infinity** after another of its sign, or as the first sample.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
+    and reverse mode. A **NaN** sample gives NaN at its own step and at the next, which are the
+    two changes that it is part of. An **infinity** fires at both, but gives NaN as the first
+    sample, or behind another of its sign.
 
     Source: Lichtsteiner, Posch & Delbruck, "A 128×128 120 dB 15 μs latency asynchronous
     temporal contrast vision sensor", IEEE Journal of Solid-State Circuits 43 (2008); snnTorch's
@@ -58,6 +50,5 @@ class DeltaEncoder(AbstractChangeEncoder):
 
     threshold: Constant = eqx.field(converter=constant("threshold", positive=True))
     signed: bool = eqx.field(default=True, static=True)
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)

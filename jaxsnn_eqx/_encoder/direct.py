@@ -4,10 +4,10 @@ import equinox as eqx
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from .._types import positive_int
-from .base import AbstractEmittingEncoder
+from .base import AbstractStatelessEncoder
 
 
-class DirectEncoder(AbstractEmittingEncoder):
+class DirectEncoder(AbstractStatelessEncoder):
     """Gives the value itself at every step: the learned layer after it encodes.
 
     The one encoder that does not spike. Put a layer of neurons behind it, as in
@@ -24,13 +24,11 @@ class DirectEncoder(AbstractEmittingEncoder):
 
     **Arguments:**
 
-    - `seq_length`: number of steps, at least 1 (static).
+    - `seq_length`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
     Nothing is clipped, and the dtype is the input's; **NaN** and **infinities** pass through.
 
     **Derivative:** 1 at every step, in forward and reverse mode.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
 
     Source: Rueckauer, Lungu, Hu, Pfeiffer & Liu, "Conversion of Continuous-Valued Deep Networks
     to Efficient Event-Driven Networks for Image Classification", Frontiers in Neuroscience 11

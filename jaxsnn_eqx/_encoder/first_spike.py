@@ -1,19 +1,17 @@
 """One spike per value, when a decaying threshold falls to it."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from .._fields import dt_field, dtype_field
 from .._layer import AbstractTimed
-from .._types import as_spikes, positive_int, positive_number, state_dtype
-from .base import AbstractEmittingEncoder
+from .._types import as_spikes, positive_int, positive_number, spike_dtype, state_dtype
+from .base import AbstractStatelessEncoder
 from .rules import clip_unit, spike_at
 
 
-class TimeToFirstSpikeEncoder(AbstractEmittingEncoder, AbstractTimed):
+class TimeToFirstSpikeEncoder(AbstractStatelessEncoder, AbstractTimed):
     """Encodes each value in [0, 1] as one spike, when `exp(−t / tau)` falls to it.
 
     The spike time is `t = tau · ln(1 / x)`, rounded to whole steps: 1 fires first, at 0, each
@@ -31,18 +29,13 @@ class TimeToFirstSpikeEncoder(AbstractEmittingEncoder, AbstractTimed):
 
     **Arguments:**
 
-    - `seq_length`: number of steps, at least 1 (static).
     - `tau`: time constant of the threshold, in seconds (static). Positive.
-    - `dt`: length of a step in seconds (static). Positive.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
+    - `seq_length`, `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
-    Changing a static argument recompiles. Values outside [0, 1], infinities included, are
-    clipped to it; **NaN** gives NaN at every step (False or 0 in boolean and integer dtypes).
+    Values outside [0, 1], infinities included, are clipped to it; **NaN** gives NaN at every
+    step.
 
     **Derivative:** as `LatencyEncoder`'s, with `d t / d x = −tau / x`; zero for silent values.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
 
     Source: Park, Kim, Na & Yoon, "T2FSNN: Deep Spiking Neural Networks with Time-to-First-Spike
     Coding", DAC (2020).
@@ -50,8 +43,8 @@ class TimeToFirstSpikeEncoder(AbstractEmittingEncoder, AbstractTimed):
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
     tau: float = eqx.field(static=True, converter=positive_number("tau"))
-    dt: float = dt_field()
-    dtype: Any = dtype_field()
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for values `x`; `key` is ignored."""

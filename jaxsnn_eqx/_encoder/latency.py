@@ -6,9 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from .._fields import dt_field, dtype_field
 from .._layer import AbstractTimed
 from .._types import (
     Constant,
@@ -17,9 +17,10 @@ from .._types import (
     constant_like,
     positive_int,
     positive_number,
+    spike_dtype,
     state_dtype,
 )
-from .base import AbstractEmittingEncoder
+from .base import AbstractStatelessEncoder
 from .rules import clip_unit, spike_at
 from .spatio_temporal import check_fits, position_in_window
 
@@ -28,7 +29,7 @@ def _optional_tau(tau: Any) -> float | None:
     return None if tau is None else positive_number("tau")(tau)
 
 
-class LatencyEncoder(AbstractEmittingEncoder, AbstractTimed):
+class LatencyEncoder(AbstractStatelessEncoder, AbstractTimed):
     """Encodes each value in [0, 1] as one spike, the earlier the larger; the weak are silent.
 
     The spike time, rounded to whole steps, is
@@ -53,26 +54,21 @@ class LatencyEncoder(AbstractEmittingEncoder, AbstractTimed):
 
     **Arguments:**
 
-    - `seq_length`: number of steps, at least 1 (static).
     - `t_late`: end of the window of spike times, in seconds (static). Positive, and its step
         `round(t_late / dt)` below `seq_length`.
     - `tau`: time constant of the logarithmic code in seconds, or `None` for the linear
         one (static). With `tau` much below `t_late` most values share the first few steps.
     - `threshold`: what a value must exceed to fire. A number or tuple is fixed, a JAX array
         (scalar, or of the values' shape) trainable. Positive in the logarithmic code.
-    - `dt`: length of a step in seconds (static). Positive.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
+    - `seq_length`, `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
-    Changing a static argument recompiles. Values outside [0, 1], infinities included, are
-    clipped to it; **NaN** gives NaN at every step (False or 0 in boolean and integer dtypes).
+    Values outside [0, 1], infinities included, are clipped to it; **NaN** gives NaN at every
+    step.
 
     **Derivative:** that of `SpatioTemporalEncoder`, from the right, with respect to the
     position `t / dt` (−1 at step b = floor(t / dt), +1 at b + 1), times the formula's own
     derivative of t; zero for silent values and outside [0, 1]. In the linear code `threshold`
     has none. In forward and reverse mode.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
 
     Source: Thorpe, Delorme & Van Rullen, "Spike-based strategies for rapid processing", Neural
     Networks 14 (2001); logarithmic: the solution of the leaky integrator, as in snnTorch's
@@ -83,8 +79,8 @@ class LatencyEncoder(AbstractEmittingEncoder, AbstractTimed):
     t_late: float = eqx.field(static=True, converter=positive_number("t_late"))
     tau: float | None = eqx.field(default=None, static=True, converter=_optional_tau)
     threshold: Constant = eqx.field(default=0.0, converter=constant("threshold"))
-    dt: float = dt_field()
-    dtype: Any = dtype_field()
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         check_fits(self.seq_length, self.t_late, self.dt)

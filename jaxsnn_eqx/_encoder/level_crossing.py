@@ -1,33 +1,32 @@
 """Spikes where a signal crosses one of several levels."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
-from .._fields import checkpoint_field, dtype_field, surrogate_field
-from .._integrate import integrate
-from .._layer import Cell
-from .._surrogate import AbstractSurrogate
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
+    AnyInput,
     NestedNumbers,
+    Sample,
     as_floating,
     as_spikes,
     as_wide,
     checked,
     constant,
-    first_step,
+    optional_positive_int,
+    spike_dtype,
     state_dtype,
 )
-from .base import AbstractEncoder
+from .base import AbstractSignalEncoder
 from .change import ReferenceState
-from .rules import at_least, keep_nan
+from .rules import at_least
 
 
-class LevelCrossingEncoder(AbstractEncoder):
+class LevelCrossingEncoder(AbstractSignalEncoder):
     """Encodes a signal by its crossings of a bank of levels, each with two channels.
 
     At every step and for each level l, with a = 1 if `x >= l` else 0, and `a⁻` that of the
@@ -57,31 +56,26 @@ class LevelCrossingEncoder(AbstractEncoder):
 
     - `levels`: at least two, increasing, in units of the signal. A tuple is fixed, a JAX array
         trainable.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the signal.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
-
-    Changing a static argument recompiles.
+    - `surrogate`, `checkpoint_every`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
+        `surrogate` is in units of the signal.
 
     `decode(spikes, start)` gives the middle between the two levels that the signal is between:
     within half their distance, for a signal that stays within one such distance of the bank.
 
     **Derivative:** the surrogate's, through both samples, with respect to the signal and the
-    levels, in forward and reverse mode. **NaN** gives NaN from that step on (False or 0 in
-    boolean and integer dtypes); **infinities** are above or below all levels.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
+    levels, in forward and reverse mode. A **NaN** sample gives NaN at its own step and at the
+    next; **infinities** are above or below all levels.
 
     Source: Sayiner, Sorensen & Viswanathan, "A level-crossing sampling scheme for A/D
     conversion", IEEE Transactions on Circuits and Systems II 43 (1996).
     """
 
     levels: tuple | Array = eqx.field(converter=constant("levels"))
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         levels = self.levels
@@ -93,13 +87,8 @@ class LevelCrossingEncoder(AbstractEncoder):
         if known and not (np.diff(np.asarray(levels)) > 0).all():
             raise ValueError(f"`levels` must increase, got {levels}.")
 
-    @property
-    def takes_values(self) -> bool:
-        """False: its input has a time axis."""
-        return False
-
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> ReferenceState:
+    def init(self, x: Sample) -> ReferenceState:
         """No sample yet, for a signal of samples like `x`."""
         x = as_floating(x)
         above = jnp.zeros_like(x, state_dtype(x), (*x.shape, len(self.levels)))
@@ -109,7 +98,7 @@ class LevelCrossingEncoder(AbstractEncoder):
     def step(
         self,
         state: ReferenceState,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[ReferenceState, Shaped[Array, "*shape channels"]]:
@@ -122,46 +111,14 @@ class LevelCrossingEncoder(AbstractEncoder):
         )
         before = state.for_sample(above)
         spikes = jnp.concatenate([above * (1 - before), (1 - above) * before], axis=-1)
-        state = ReferenceState(keep_nan(before, above), jnp.ones((), bool))
+        state = ReferenceState(above, jnp.ones((), bool))
         return state, as_spikes(spikes, self.dtype or x.dtype)
-
-    @checked
-    def run(
-        self,
-        state: ReferenceState,
-        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[ReferenceState, Shaped[Array, "time *shape channels"]]:
-        """A chunk of time, with the state carried: `(state, spikes)`; `key` is ignored."""
-        every = self.checkpoint_every
-        xs = as_floating(xs)
-        return integrate(Cell(self, None, key), state, xs, checkpoint_every=every)
-
-    @checked
-    def __call__(
-        self,
-        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> Shaped[Array, "time *shape channels"]:
-        """**Arguments:**
-
-        - `xs`: the signal, of shape `"time *shape"`.
-        - `key`: ignored. (Keyword only.)
-
-        **Returns:**
-
-        Spikes of shape `"time *shape channels"`, two channels a level.
-        """
-        xs = as_floating(xs)
-        return self.run(self.init(first_step(xs)), xs, key=key)[1]
 
     @checked
     def decode(
         self,
         spikes: Shaped[ArrayLike, "time *shape channels"] | NestedNumbers,
-        start: Shaped[ArrayLike, "..."] | NestedNumbers,
+        start: AnyInput,
     ) -> Float[Array, "time *shape"]:
         """The middle of the levels that the signal is between.
 

@@ -1,71 +1,28 @@
-"""Leaky integrate-and-fire encoders: of a held current, and of a time-varying one."""
-
-from typing import TYPE_CHECKING, Any
+"""Leaky integrate-and-fire encoders: of a constant current, and of a time-varying one."""
 
 import equinox as eqx
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from .._fields import (
-    checkpoint_field,
-    dt_field,
-    dtype_field,
-    params_field,
-    surrogate_field,
+from .._layer import AbstractTimed
+from .._membrane import lif_step
+from .._parameters import LIFParameters, as_parameters, check_dt
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
+from .._types import (
+    Sample,
+    as_floating,
+    checked,
+    optional_positive_int,
+    positive_int,
+    positive_number,
+    spike_dtype,
+    zero_state,
 )
-from .._membrane import fire_and_reset, integrate_membrane
-from .._parameters import LIFParameters, check_dt
-from .._surrogate import AbstractSurrogate
-from .._types import NestedNumbers, as_floating, checked, positive_int
-from .base import AbstractHeldEncoder, AbstractSignalEncoder, AbstractVoltageMembrane
-
-if TYPE_CHECKING:
-    # else type checkers would take abstract fields for the constructor's first arguments
-    from typing import ClassVar as AbstractVar
-else:
-    from equinox import AbstractVar
+from .base import AbstractSignalEncoder, AbstractValueEncoder
 
 
-class AbstractLIFMembrane(AbstractVoltageMembrane):
-    """The reference's membrane under an input current."""
-
-    params: AbstractVar[LIFParameters]
-    surrogate: AbstractVar[AbstractSurrogate]
-    dtype: AbstractVar[Any]
-
-    def __check_init__(self):
-        check_dt(self.dt, tau_mem=self.params.tau_mem)
-
-    @checked
-    def step(
-        self,
-        state: Float[Array, "*shape"],
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[Float[Array, "*shape"], Shaped[Array, "*shape"]]:
-        """One Euler step, then a spike where `v > v_th`, then the reset.
-
-        **Arguments:**
-
-        - `state`: the voltages, of shape `"*shape"`.
-        - `x`: the input current of this step (dimensionless), of the same shape.
-        - `key`: ignored. (Keyword only.)
-
-        **Returns:**
-
-        `(voltage, spikes)`, the voltage after the reset.
-        """
-        x = as_floating(x)
-        params = self.params
-        voltage = integrate_membrane(
-            state, x.astype(state.dtype), params.tau_mem, params.v_leak, self.dt
-        )
-        dtype = self.dtype or x.dtype
-        return fire_and_reset(voltage, params.v_th, params.v_reset, self.surrogate, dtype=dtype)
-
-
-class ConstantCurrentLIFEncoder(AbstractLIFMembrane, AbstractHeldEncoder):
-    """Encodes each value as the spikes of a LIF neuron that it drives as a held current.
+class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
+    """Encodes each value as the spikes of a LIF neuron that it drives as a constant current.
 
     At every step, in this order, from `v = 0`:
 
@@ -88,38 +45,51 @@ class ConstantCurrentLIFEncoder(AbstractLIFMembrane, AbstractHeldEncoder):
 
     **Arguments:**
 
-    - `seq_length`: number of steps, at least 1 (static).
-    - `params`: the neuron's `LIFParameters` (static); `tau_syn` is not used, since the
-        input is the current itself.
-    - `dt`: length of a step in seconds (static). Positive and at most `tau_mem`.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
-
-    Changing a static argument recompiles.
+    - `seq_length`, `params`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
+        [shared arguments][jaxsnn_eqx.AbstractLayer]. `tau_syn` is not used, since the input is
+        the current itself.
 
     **Derivative:** the surrogate's, through the spike and through the reset, in forward and
     reverse mode. **At the threshold** (`v == v_th`) there is no spike. **NaN** gives NaN
-    spikes from the first step on (False or 0 in boolean and integer dtypes); an
-    **infinite** value makes the voltage NaN in the step after it.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
+    spikes from the first step on; an **infinite** value makes the voltage NaN in the step
+    after it.
 
     Source: `jaxsnn.discrete.encode.constant_current_lif_encode` (jaxsnn 0.3.0); Norse's
     `constant_current_lif_encode`.
     """
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
-    params: LIFParameters = params_field()
-    dt: float = dt_field()
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    params: LIFParameters = eqx.field(
+        default=LIFParameters(), static=True, converter=as_parameters
+    )
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
+
+    def __check_init__(self):
+        check_dt(self.dt, tau_mem=self.params.tau_mem)
+
+    @checked
+    def init(self, x: Sample) -> Float[Array, "*shape"]:
+        """Voltages of 0 for values like `x`, in float32 or wider."""
+        return zero_state(as_floating(x))
+
+    @checked
+    def step(
+        self, state: Float[Array, "*shape"], x: Sample, *, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, "*shape"], Shaped[Array, "*shape"]]:
+        """One step: `(voltage, spikes)`, the voltage after the reset; `key` is ignored."""
+        x = as_floating(x)
+        dtype = self.dtype or x.dtype
+        return lif_step(
+            state, x.astype(state.dtype), self.params, self.dt, self.surrogate, dtype
+        )
 
 
-class LIFCurrentEncoder(AbstractLIFMembrane, AbstractSignalEncoder):
+class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
     """Encodes a signal as the spikes of the LIF neurons that it drives as a current.
 
     The membrane of `ConstantCurrentLIFEncoder` under a current that varies: `step` is one
@@ -140,26 +110,40 @@ class LIFCurrentEncoder(AbstractLIFMembrane, AbstractSignalEncoder):
 
     **Arguments:**
 
-    - `params`: the neuron's `LIFParameters` (static); `tau_syn` is not used, since the
-        input is the current itself.
-    - `dt`: length of a step in seconds (static). Positive and at most `tau_mem`.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
-
-    Changing a static argument recompiles.
+    - `params`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
+        [shared arguments][jaxsnn_eqx.AbstractLayer]. `tau_syn` is not used, since the input is
+        the current itself.
 
     **Derivative, threshold, NaN and infinities:** as `ConstantCurrentLIFEncoder`.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
 
     Source: `jaxsnn.discrete.encode.lif_current_encoder` (jaxsnn 0.3.0).
     """
 
-    params: LIFParameters = params_field()
-    dt: float = dt_field()
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    params: LIFParameters = eqx.field(
+        default=LIFParameters(), static=True, converter=as_parameters
+    )
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
+
+    def __check_init__(self):
+        check_dt(self.dt, tau_mem=self.params.tau_mem)
+
+    @checked
+    def init(self, x: Sample) -> Float[Array, "*shape"]:
+        """Voltages of 0 for a current like `x`, in float32 or wider."""
+        return zero_state(as_floating(x))
+
+    @checked
+    def step(
+        self, state: Float[Array, "*shape"], x: Sample, *, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, "*shape"], Shaped[Array, "*shape"]]:
+        """One step: `(voltage, spikes)`, the voltage after the reset; `key` is ignored."""
+        x = as_floating(x)
+        dtype = self.dtype or x.dtype
+        return lif_step(
+            state, x.astype(state.dtype), self.params, self.dt, self.surrogate, dtype
+        )

@@ -1,30 +1,27 @@
-"""The first spike of a LIF neuron under a held current."""
+"""The first spike of a LIF neuron under a constant current."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from .._fields import (
-    checkpoint_field,
-    dt_field,
-    dtype_field,
-    params_field,
-    surrogate_field,
-)
-from .._layer import AbstractMembrane
-from .._membrane import fire_and_reset, integrate_membrane
-from .._parameters import LIFParameters, check_dt
-from .._surrogate import AbstractSurrogate
+from .._layer import AbstractTimed
+from .._membrane import lif_step
+from .._parameters import LIFParameters, as_parameters, check_dt
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
-    NestedNumbers,
+    Sample,
     as_floating,
     as_spikes,
     checked,
+    optional_positive_int,
     positive_int,
+    positive_number,
+    spike_dtype,
     zero_state,
 )
-from .base import AbstractHeldEncoder
+from .base import AbstractValueEncoder
 
 
 class FirstSpikeState(NamedTuple):
@@ -34,7 +31,7 @@ class FirstSpikeState(NamedTuple):
     waiting: Float[Array, "*shape"]
 
 
-class LIFLatencyEncoder(AbstractHeldEncoder, AbstractMembrane):
+class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
     """Encodes each value as the first spike of a LIF neuron that it drives: time to spike.
 
     `ConstantCurrentLIFEncoder`, silent after its first spike. At every step, in this order,
@@ -61,39 +58,33 @@ class LIFLatencyEncoder(AbstractHeldEncoder, AbstractMembrane):
 
     **Arguments:**
 
-    - `seq_length`: number of steps, at least 1 (static).
-    - `params`: the neuron's `LIFParameters` (static); `tau_syn` is not used, since the
-        input is the current itself.
-    - `dt`: length of a step in seconds (static). Positive and at most `tau_mem`.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
-
-    Changing a static argument recompiles.
+    - `seq_length`, `params`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
+        [shared arguments][jaxsnn_eqx.AbstractLayer]. `tau_syn` is not used, since the input is
+        the current itself.
 
     **Derivative:** the surrogate's, through the spike, the reset, and the silence that follows,
     in forward and reverse mode. **Threshold, NaN and infinities:** as
     `ConstantCurrentLIFEncoder`.
 
-    **Raises:** `ValueError` for an argument outside the ranges above.
-
     Source: Norse's `spike_latency_lif_encode`, whose mask has no derivative.
     """
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
-    params: LIFParameters = params_field()
-    dt: float = dt_field()
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    params: LIFParameters = eqx.field(
+        default=LIFParameters(), static=True, converter=as_parameters
+    )
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> FirstSpikeState:
+    def init(self, x: Sample) -> FirstSpikeState:
         """Voltages of 0, all waiting, for values like `x`, in float32 or wider."""
         zeros = zero_state(as_floating(x))
         return FirstSpikeState(zeros, zeros + 1)
@@ -102,25 +93,14 @@ class LIFLatencyEncoder(AbstractHeldEncoder, AbstractMembrane):
     def step(
         self,
         state: FirstSpikeState,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[FirstSpikeState, Shaped[Array, "*shape"]]:
         """One step of the equations above: `(state, spikes)`; `key` is ignored."""
         x = as_floating(x)
-        params = self.params
-        voltage = integrate_membrane(
-            state.voltage,
-            x.astype(state.voltage.dtype),
-            params.tau_mem,
-            params.v_leak,
-            self.dt,
-        )
-        voltage, spikes = fire_and_reset(voltage, params.v_th, params.v_reset, self.surrogate)
+        current = x.astype(state.voltage.dtype)
+        voltage, spikes = lif_step(state.voltage, current, self.params, self.dt, self.surrogate)
         first = state.waiting * spikes
         state = FirstSpikeState(voltage, state.waiting * (1 - spikes))
         return state, as_spikes(first, self.dtype or x.dtype)
-
-    def voltage(self, state: FirstSpikeState) -> Array:
-        """The membrane potential, after the reset."""
-        return state.voltage

@@ -1,25 +1,29 @@
 """Spikes where a signal leaves its recent mean."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
-from .._fields import checkpoint_field, dtype_field, surrogate_field
 from .._integrate import integrate
-from .._surrogate import AbstractSurrogate
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
+    AnyInput,
     Constant,
-    NestedNumbers,
+    Sample,
+    Signal,
     as_floating,
     as_spikes,
     as_wide,
     checked,
     constant,
     constant_like,
+    optional_positive_int,
     positive_int,
     refuse_unsigned,
+    spike_dtype,
     state_dtype,
 )
 from .base import AbstractSignalEncoder
@@ -65,23 +69,18 @@ class MovingWindowEncoder(AbstractSignalEncoder):
     - `threshold`: the departure that fires, in units of the signal. Positive. A number or
         tuple is fixed, a JAX array (scalar, or of a sample's shape) trainable.
     - `window`: how many samples the mean is of, at least 1 (static).
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the signal.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through integer spikes all gradients are zero.
-
-    Changing a static argument recompiles.
+    - `surrogate`, `checkpoint_every`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
+        `surrogate` is in units of the signal; `dtype` must hold −1.
 
     `decode(spikes, start)` runs the code backward: each sample is the mean of the last decoded
     ones, plus a threshold for its spike. What a departure has beyond its threshold is lost for
     good, so that jumps and fast swings come out smaller.
 
     **Derivative:** the surrogate's, with respect to the signal (that of the mean included) and
-    the threshold, in forward and reverse mode. **NaN** gives NaN from that step on (0 in
-    integer dtypes); an **infinity** fires, and gives NaN after it.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
+    the threshold, in forward and reverse mode. A **NaN** sample gives NaN for as long as it is
+    in the window: at its own step and the next `window` steps. An **infinity** fires at its own
+    step, and with the opposite sign for as long as it is in the window; but it gives NaN as the
+    first sample, or with another of its sign in the window.
 
     Source: Kasabov et al., "Evolving spatio-temporal data machines based on the NeuCube
     neuromorphic framework", Neural Networks 78 (2016); Petro, Kasabov & Kiss (2020).
@@ -89,15 +88,17 @@ class MovingWindowEncoder(AbstractSignalEncoder):
 
     threshold: Constant = eqx.field(converter=constant("threshold", positive=True))
     window: int = eqx.field(default=3, static=True, converter=positive_int("window"))
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         refuse_unsigned(self.dtype)
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> WindowState:
+    def init(self, x: Sample) -> WindowState:
         """An empty window, for a signal of samples like `x`."""
         x = as_floating(x)
         samples = jnp.zeros_like(x, state_dtype(x), (self.window, *x.shape))
@@ -107,7 +108,7 @@ class MovingWindowEncoder(AbstractSignalEncoder):
     def step(
         self,
         state: WindowState,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[WindowState, Shaped[Array, "*shape"]]:
@@ -116,15 +117,14 @@ class MovingWindowEncoder(AbstractSignalEncoder):
         sample = x.astype(state.samples.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
         spikes = signed_spikes(self.surrogate, sample - state.mean(sample), threshold)
-        # once NaN, the window is never rid of it
-        state = state.push(jnp.where(jnp.isnan(spikes), spikes, sample))
+        state = state.push(sample)
         return state, as_spikes(spikes, self.dtype or x.dtype)
 
     @checked
     def decode(
         self,
-        spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
-        start: Shaped[ArrayLike, "..."] | NestedNumbers = 0.0,
+        spikes: Signal,
+        start: AnyInput = 0.0,
     ) -> Float[Array, "time *shape"]:
         """The signal whose departures from its own recent mean are the spikes'.
 
@@ -137,12 +137,9 @@ class MovingWindowEncoder(AbstractSignalEncoder):
         steps = constant_like("threshold", self.threshold, spikes) * spikes
         first = jnp.zeros_like(steps, shape=steps.shape[1:])
         first = first + constant_like("start", as_floating(start), first)
-        return integrate(_Decoder(first), self.init(first), steps)[1]
 
+        def step(state: WindowState, x: Array) -> tuple[WindowState, Array]:
+            sample = state.mean(first) + x
+            return state.push(sample), sample
 
-class _Decoder(eqx.Module):
-    first: Array
-
-    def step(self, state: WindowState, x: Array) -> tuple[WindowState, Array]:
-        sample = state.mean(self.first) + x
-        return state.push(sample), sample
+        return integrate(step, self.init(first), steps)[1]

@@ -1,18 +1,16 @@
 """Values as the bits of weighted phases."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from .._fields import dtype_field
-from .._types import as_spikes, positive_int, state_dtype
-from .base import AbstractEmittingEncoder
+from .._types import as_spikes, positive_int, spike_dtype, state_dtype
+from .base import AbstractStatelessEncoder
 from .rules import clip_unit, straight_through
 
 
-class PhaseEncoder(AbstractEmittingEncoder):
+class PhaseEncoder(AbstractStatelessEncoder):
     """Encodes values in [0, 1] as their binary digits, one a step, repeated each period.
 
     x is clipped to `1 − 2^-bits` and floored to `bits` digits; in phase `k = t mod bits` it
@@ -30,19 +28,14 @@ class PhaseEncoder(AbstractEmittingEncoder):
 
     **Arguments:**
 
-    - `seq_length`: number of steps, at least 1 (static).
     - `bits`: phases per period, from 1 to 24 (static).
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
+    - `seq_length`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
-    Changing a static argument recompiles. Values outside [0, 1], infinities included, are
-    clipped to it. **NaN** gives NaN (False or 0 in boolean and integer dtypes).
+    Values outside [0, 1], infinities included, are clipped to it. **NaN** gives NaN.
 
     **Derivative:** straight-through, since a digit has none. In phase k it is `w_k / Σ_j w_j²`
     with the weights `w`, the smallest for which the weighted sum of a period moves as x does:
     `Σ_k w_k · d z_k / d x = 1`. Zero outside [0, 1]. In forward and reverse mode.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
 
     Source: Kim, Kim, Huh, Lee & Choi, "Deep neural networks with weighted spikes",
     Neurocomputing 311 (2018).
@@ -50,7 +43,7 @@ class PhaseEncoder(AbstractEmittingEncoder):
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
     bits: int = eqx.field(default=8, static=True, converter=positive_int("bits"))
-    dtype: Any = dtype_field()
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         if self.bits > 24:

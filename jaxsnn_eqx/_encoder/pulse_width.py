@@ -1,22 +1,25 @@
 """The time at which a sawtooth carrier passes the signal."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
-from .._fields import checkpoint_field, dt_field, dtype_field, surrogate_field
 from .._layer import AbstractTimed
-from .._surrogate import AbstractSurrogate
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
-    NestedNumbers,
+    Sample,
+    Signal,
     as_floating,
     as_spikes,
     checked,
+    optional_positive_int,
     positive_number,
     real_number,
+    spike_dtype,
     state_dtype,
     zero_state,
 )
@@ -61,23 +64,15 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
 
     - `period`: of the carrier, in seconds (static). At least two steps.
     - `low`, `high`: the range of the carrier, in units of the signal (static). `low < high`.
-    - `dt`: length of a step in seconds (static). Positive.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the signal.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
-
-    Changing a static argument recompiles.
+    - `dt`, `surrogate`, `checkpoint_every`, `dtype`:
+        [shared arguments][jaxsnn_eqx.AbstractLayer]. `surrogate` is in units of the signal.
 
     `decode(spikes)` knows the signal at each spike, within half a step of the carrier,
     `(high − low) / (n − 1) / 2`, and draws straight lines between.
 
     **Derivative:** the surrogate's, through the crossing and the silence after it, in forward
-    and reverse mode. **NaN** gives NaN from that step on, into later periods too (False or 0 in
-    boolean and integer dtypes); **infinities** are above or below the carrier.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
+    and reverse mode. **NaN** gives NaN from that step to the end of its period;
+    **infinities** are above or below the carrier.
 
     Source: Arriandiaga, Portillo, Espinosa-Ramos & Kasabov, "Pulsewidth modulation-based
     algorithm for spike phase encoding and decoding of time-dependent analog data", IEEE
@@ -87,10 +82,12 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
     period: float = eqx.field(static=True, converter=positive_number("period"))
     low: float = eqx.field(default=0.0, static=True, converter=real_number("low"))
     high: float = eqx.field(default=1.0, static=True, converter=real_number("high"))
-    dt: float = dt_field()
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         if self.period_steps < 2:
@@ -115,7 +112,7 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
         return self.low + lax.optimization_barrier(phase * rise)
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> CarrierState:
+    def init(self, x: Sample) -> CarrierState:
         """The start of a period, for a signal of samples like `x`."""
         return CarrierState(zero_state(as_floating(x)), jnp.zeros((), jnp.int32))
 
@@ -123,7 +120,7 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
     def step(
         self,
         state: CarrierState,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[CarrierState, Shaped[Array, "*shape"]]:
@@ -131,17 +128,14 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
         x = as_floating(x)
         sample = x.astype(state.passed.dtype)
         carrier = jnp.broadcast_to(self.carrier(state.t).astype(sample.dtype), sample.shape)
-        begins = (state.t % self.period_steps == 0) & ~jnp.isnan(state.passed)
-        passed = jnp.where(begins, 0, state.passed)
+        passed = jnp.where(state.t % self.period_steps == 0, 0, state.passed)
         spikes = at_least(self.surrogate, carrier - sample) * (1 - passed)
         return CarrierState(passed + spikes, state.t + 1), as_spikes(
             spikes, self.dtype or x.dtype
         )
 
     @checked
-    def decode(
-        self, spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers
-    ) -> Float[Array, "time *shape"]:
+    def decode(self, spikes: Signal) -> Float[Array, "time *shape"]:
         """The signal: known at the spikes, straight lines between, constant outside.
 
         **Arguments:**

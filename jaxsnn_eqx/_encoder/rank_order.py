@@ -1,17 +1,16 @@
 """Values as an order of firing."""
 
 import functools as ft
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from .._fields import dtype_field, surrogate_field
-from .._surrogate import AbstractSurrogate
-from .._types import as_spikes, positive_int, state_dtype
-from .base import AbstractEmittingEncoder
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
+from .._types import as_spikes, positive_int, spike_dtype, state_dtype
+from .base import AbstractStatelessEncoder
 from .rules import spike_at
 
 
@@ -33,7 +32,7 @@ def _ranks_jvp(surrogate, primals, tangents):
     return _ranks(surrogate, x), ahead @ x_dot - ahead.sum(axis=1) * x_dot
 
 
-class RankOrderEncoder(AbstractEmittingEncoder):
+class RankOrderEncoder(AbstractStatelessEncoder):
     """Encodes the order of the values: the i-th largest, counted from 0, fires at step i.
 
     The order is that of the whole (flattened) input, ties by index; each value fires once,
@@ -51,14 +50,11 @@ class RankOrderEncoder(AbstractEmittingEncoder):
 
     **Arguments:**
 
-    - `seq_length`: number of steps, at least 1 (static).
     - `surrogate`: an `AbstractSurrogate`, whose derivative says how near two values must be
         for one to pass the other.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
+    - `seq_length`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
-    Changing a static argument recompiles. **Infinities** rank as they compare. **NaN** ranks
-    last, and gives NaN at every step (False or 0 in boolean and integer dtypes).
+    **Infinities** rank as they compare. **NaN** ranks last, and gives NaN at every step.
 
     **Derivative:** soft. The rank of i is the number of values above it,
     `r_i = Σ_j spike(x_j − x_i)`, and has the surrogate's derivative; the spike's, with
@@ -66,15 +62,13 @@ class RankOrderEncoder(AbstractEmittingEncoder):
     all pairs, so memory grows with the square of the number of values, for the derivative
     alone. In forward and reverse mode.
 
-    **Raises:** `ValueError` for an argument outside the ranges above.
-
     Source: Thorpe & Gautrais, "Rank order coding", Computational Neuroscience: Trends in
     Research (1998).
     """
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
-    surrogate: AbstractSurrogate = surrogate_field()
-    dtype: Any = dtype_field()
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for values `x`; `key` is ignored."""

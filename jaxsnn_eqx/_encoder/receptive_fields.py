@@ -3,39 +3,30 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._types import (
-    Constant,
-    NestedNumbers,
-    as_floating,
-    checked,
-    constant,
-    positive_int,
-    state_dtype,
-)
-from .base import AbstractValueMap
+from .._types import Constant, Sample, as_floating, checked, constant, positive_int, state_dtype
 
 
-class GaussianReceptiveFields(AbstractValueMap):
+class GaussianReceptiveFields(eqx.Module):
     """Maps each value to the responses of a population, for a value encoder to encode.
 
     Not an encoder, but what stands before one: field i responds with
 
         y_i = exp(−½ · ((x − centre_i) / width_i)²)
 
-    on a new last axis, so that `"*shape"` becomes `"*shape fields"`. Put it in front of any
-    value encoder in a `Network`.
+    on a new last axis, so that `"*shape"` becomes `"*shape fields"`. `Preprocessed` puts it in
+    front of any encoder of values.
 
     ```python
     >>> import jax.numpy as jnp
-    >>> from jaxsnn_eqx import GaussianReceptiveFields, LatencyEncoder, Network
+    >>> from jaxsnn_eqx import GaussianReceptiveFields, LatencyEncoder, Preprocessed
     >>> fields = GaussianReceptiveFields(centres=(0.0, 0.5, 1.0), widths=0.25)
     >>> fields(jnp.array([0.5, 1.0])).round(3)
     Array([[0.135, 1.   , 0.135],
            [0.   , 0.135, 1.   ]], dtype=float32)
     >>> latency = LatencyEncoder(seq_length=20, t_late=1e-2, threshold=0.1)
-    >>> Network([fields, latency])(jnp.ones(2)).shape
+    >>> Preprocessed(fields, latency)(jnp.ones(2)).shape
     (20, 2, 3)
 
     ```
@@ -115,7 +106,7 @@ class GaussianReceptiveFields(AbstractValueMap):
     @checked
     def __call__(
         self,
-        xs: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        xs: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*shape fields"]:

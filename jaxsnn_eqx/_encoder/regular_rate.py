@@ -1,19 +1,17 @@
 """Rates as evenly spaced spikes."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from .._fields import dt_field, dtype_field
 from .._layer import AbstractTimed
-from .._types import as_spikes, positive_int, state_dtype
-from .base import AbstractEmittingEncoder, max_rate_field, rate_per_step
+from .._types import as_spikes, positive_int, positive_number, spike_dtype, state_dtype
+from .base import AbstractStatelessEncoder, rate_per_step
 from .rules import clip_unit, straight_through
 
 
-class RegularRateEncoder(AbstractEmittingEncoder, AbstractTimed):
+class RegularRateEncoder(AbstractStatelessEncoder, AbstractTimed):
     """Encodes values in [0, 1] as the rates of evenly spaced spikes; draws nothing.
 
     With `p = x · max_rate · dt`, step t fires `floor((t + 1) · p) − floor(t · p)` times, 0 or
@@ -31,29 +29,25 @@ class RegularRateEncoder(AbstractEmittingEncoder, AbstractTimed):
 
     **Arguments:**
 
-    - `seq_length`: number of steps, at least 1 (static).
     - `max_rate`: rate of the value 1, in hertz (static). Positive, at most `1 / dt`, where 1
         fires at every step.
-    - `dt`: length of a step in seconds (static). Positive.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
+    - `seq_length`, `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
-    Changing a static argument recompiles. Values outside [0, 1], infinities included, are
-    clipped to it; rates below `2^-33 / dt` are silent. **NaN** gives NaN (False or 0 in boolean
-    and integer dtypes).
+    Values outside [0, 1], infinities included, are clipped to it; rates below `2^-33 / dt` are
+    silent. **NaN** gives NaN.
 
     **Derivative:** that of the rate, `d z / d x = max_rate · dt` at every step, as
     `PoissonEncoder`'s; zero outside [0, 1]. In forward and reverse mode.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
 
     Source: rate coding, Adrian & Zotterman, Journal of Physiology 61 (1926), without its noise.
     """
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
-    max_rate: float = max_rate_field()
-    dt: float = dt_field()
-    dtype: Any = dtype_field()
+    max_rate: float = eqx.field(
+        default=100.0, static=True, converter=positive_number("max_rate")
+    )
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         rate_per_step(self.max_rate, self.dt)

@@ -70,8 +70,3 @@ def at_least(surrogate: AbstractSurrogate, distance: Array) -> Array:
 def signed_spikes(surrogate: AbstractSurrogate, change: Array, threshold: Any) -> Array:
     """1 where `change >= threshold`, −1 where `change <= −threshold`, else 0."""
     return at_least(surrogate, change - threshold) - at_least(surrogate, -change - threshold)
-
-
-def keep_nan(before: Array, after: Array) -> Array:
-    """`after`; NaN for good once `before` was."""
-    return jnp.where(jnp.isnan(before), before, after)

@@ -1,27 +1,36 @@
 """Changes, with what was not yet sent carried over."""
 
-from typing import Any
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from .._fields import checkpoint_field, dtype_field, surrogate_field
-from .._surrogate import AbstractSurrogate
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     Constant,
-    NestedNumbers,
+    Sample,
+    Signal,
     as_floating,
     as_spikes,
     checked,
     constant,
     constant_like,
+    optional_positive_int,
     refuse_unsigned,
+    spike_dtype,
     zero_state,
 )
 from .base import AbstractSignalEncoder
 from .change import cumulative
 from .rules import signed_spikes, straight_through
+
+
+class SentState(NamedTuple):
+    """What the spikes so far add up to, of shape `"*shape"`, in units of the signal."""
+
+    sent: Float[Array, "*shape"]
 
 
 class SigmaDeltaEncoder(AbstractSignalEncoder):
@@ -55,23 +64,16 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
     - `threshold`: the unit of a spike, in units of the signal. Positive. A number or tuple
         is fixed, a JAX array (scalar, or of a sample's shape) trainable.
     - `graded`: whether spikes carry whole numbers (static), or only −1, 0 and 1.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the signal;
-        for binary spikes.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through integer spikes all gradients are zero; narrow ones may overflow.
-
-    Changing a static argument recompiles.
+    - `surrogate`, `checkpoint_every`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
+        `surrogate` is in units of the signal, and for binary spikes alone; `dtype` must hold
+        −1, and a narrow integer one may overflow.
 
     `decode(spikes)` gives s: within one threshold of the signal at every step (graded).
 
     **Derivative:** of graded spikes straight-through, that of `r / threshold`; of binary ones
     the surrogate's. Through s, with respect to the signal and the threshold, in forward and
-    reverse mode. **NaN** gives NaN from that step on (0 in integer dtypes), and so does an
-    **infinity**, which is itself sent (binary: fires, and no more).
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
+    reverse mode. **NaN** gives NaN from that step on. An **infinity** is itself sent and, at
+    the next step, taken back, with NaN from then on (binary: it fires, and no more).
 
     Source: O'Connor & Welling, "Sigma Delta Quantized Networks", ICLR (2017); Yoon, "LIF and
     Simplified SRM Neurons Encode Signals Into Spikes via a Form of Asynchronous Pulse
@@ -81,42 +83,43 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
 
     threshold: Constant = eqx.field(converter=constant("threshold", positive=True))
     graded: bool = eqx.field(default=True, static=True)
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         refuse_unsigned(self.dtype)
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> Float[Array, "*shape"]:
+    def init(self, x: Sample) -> SentState:
         """Nothing sent yet, for a signal of samples like `x`."""
-        return zero_state(as_floating(x))
+        return SentState(zero_state(as_floating(x)))
 
     @checked
     def step(
         self,
-        state: Float[Array, "*shape"],
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        state: SentState,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
-    ) -> tuple[Float[Array, "*shape"], Shaped[Array, "*shape"]]:
+    ) -> tuple[SentState, Shaped[Array, "*shape"]]:
         """One sample: `(state, spikes)`, all that was sent, this included; `key` is ignored."""
         x = as_floating(x)
-        sample = x.astype(state.dtype)
+        sample = x.astype(state.sent.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
-        rest = sample - state
+        rest = sample - state.sent
         if self.graded:
             units = rest / threshold
             spikes = straight_through(jnp.trunc(units), units)
         else:
             spikes = signed_spikes(self.surrogate, rest, threshold)
-        return state + threshold * spikes, as_spikes(spikes, self.dtype or x.dtype)
+        state = SentState(state.sent + threshold * spikes)
+        return state, as_spikes(spikes, self.dtype or x.dtype)
 
     @checked
-    def decode(
-        self, spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers
-    ) -> Float[Array, "time *shape"]:
+    def decode(self, spikes: Signal) -> Float[Array, "time *shape"]:
         """All that was sent by each step, in units of the signal.
 
         **Arguments:**

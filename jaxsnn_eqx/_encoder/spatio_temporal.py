@@ -1,25 +1,21 @@
 """One spike per value, at a time that is linear in the value."""
 
-from typing import Any
-
 import equinox as eqx
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from .._fields import dt_field, dtype_field
 from .._layer import AbstractTimed
-from .._types import as_spikes, positive_int, real_number, state_dtype
-from .base import AbstractEmittingEncoder
+from .._types import (
+    as_spikes,
+    positive_int,
+    positive_number,
+    real_number,
+    spike_dtype,
+    state_dtype,
+)
+from .base import AbstractStatelessEncoder
 from .rules import clip_unit, spike_at
-
-
-class SpikeAt(eqx.Module):
-    """`spike_at` as what `emit_over_time` maps: positions to spikes, clipped to the window."""
-
-    seq_length: int = eqx.field(static=True)
-
-    def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
-        return spike_at(self.seq_length, x, t)
 
 
 def position_in_window(x: Array, t_early: float, t_late: float, dt: float) -> Array:
@@ -29,7 +25,7 @@ def position_in_window(x: Array, t_early: float, t_late: float, dt: float) -> Ar
     return lax.optimization_barrier(shift) + t_early / dt if t_early else shift
 
 
-class SpatioTemporalEncoder(AbstractEmittingEncoder, AbstractTimed):
+class SpatioTemporalEncoder(AbstractStatelessEncoder, AbstractTimed):
     """Encodes each coordinate in [0, 1] as one spike, the later the larger the value.
 
     The spike time is `t = t_early + x · (t_late − t_early)`, and its step is `round(t / dt)`
@@ -49,26 +45,21 @@ class SpatioTemporalEncoder(AbstractEmittingEncoder, AbstractTimed):
 
     **Arguments:**
 
-    - `seq_length`: number of steps, at least 1 (static).
     - `t_late`: time of the spike of 1, in seconds (static). Above `t_early`, and its step
         `round(t_late / dt)` below `seq_length`.
     - `t_early`: time of the spike of 0, in seconds (static). At least 0.
-    - `dt`: length of a step in seconds (static). Positive.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
+    - `seq_length`, `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
     With mirrored coordinates (x beside 1 − x), a window of a whole number of steps and a half
     puts the spikes of 1 − x between those of x, and so doubles the resolution.
 
-    Changing a static argument recompiles. Values outside [0, 1], infinities included, are
-    clipped to it; **NaN** gives NaN at every step (False or 0 in boolean and integer dtypes).
+    Values outside [0, 1], infinities included, are clipped to it; **NaN** gives NaN at every
+    step.
 
     **Derivative:** that of the linear (hat) kernel, from the right. With `p = t / dt` and
     `b = min(floor(p), seq_length − 2)` it is −1 per unit of p at step b and +1 at step
     b + 1, so that the derivative of the spike's step with respect to p is 1; zero for x
     outside [0, 1], full at 0 and 1. In forward and reverse mode.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
 
     Source: `jaxsnn.discrete.encode.spatio_temporal_encode` (jaxsnn 0.3.0), whose page
     documents a `t_early` that its code lacks.
@@ -77,8 +68,8 @@ class SpatioTemporalEncoder(AbstractEmittingEncoder, AbstractTimed):
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
     t_late: float = eqx.field(static=True, converter=real_number("t_late"))
     t_early: float = eqx.field(default=0.0, static=True, converter=real_number("t_early"))
-    dt: float = dt_field()
-    dtype: Any = dtype_field()
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         check_window(self.t_early, self.t_late)

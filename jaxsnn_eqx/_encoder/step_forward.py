@@ -1,28 +1,32 @@
 """Send-on-delta: spikes that move a baseline along with the signal."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from .._fields import checkpoint_field, dtype_field, surrogate_field
-from .._surrogate import AbstractSurrogate
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
+    AnyInput,
     Constant,
-    NestedNumbers,
+    Sample,
+    Signal,
     as_floating,
     as_spikes,
     checked,
     constant,
     constant_like,
+    optional_positive_int,
     refuse_unsigned,
+    spike_dtype,
+    zero_state,
 )
-from .change import AbstractReferenceEncoder, ReferenceState, cumulative
+from .base import AbstractSignalEncoder
+from .change import ReferenceState, cumulative
 from .rules import signed_spikes
 
 
-class StepForwardEncoder(AbstractReferenceEncoder):
+class StepForwardEncoder(AbstractSignalEncoder):
     """Encodes a signal by the steps of a baseline that follows it: step-forward, send-on-delta.
 
     At every step, with the baseline b (at first the first sample, so that it never fires):
@@ -49,22 +53,15 @@ class StepForwardEncoder(AbstractReferenceEncoder):
 
     - `threshold`: the step, in units of the signal. Positive. A number or tuple is fixed, a
         JAX array (scalar, or of a sample's shape) trainable.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`, in units of the signal.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through integer spikes all gradients are zero.
-
-    Changing a static argument recompiles.
+    - `surrogate`, `checkpoint_every`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
+        `surrogate` is in units of the signal; `dtype` must hold −1.
 
     `decode(spikes, start)` gives the baseline: within one threshold of a signal that changes by
     no more than that per step.
 
     **Derivative:** the surrogate's, through the spike and the baseline, with respect to the
     signal and the threshold, in forward and reverse mode. **NaN** gives NaN from that step
-    on (0 in integer dtypes), and so does an **infinite** first sample; a later one fires.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
+    on, and so does an **infinite** first sample; a later one fires.
 
     Source: Kasabov et al., "Evolving spatio-temporal data machines based on the NeuCube
     neuromorphic framework", Neural Networks 78 (2016); send-on-delta: Miskowicz, Sensors 6
@@ -72,18 +69,25 @@ class StepForwardEncoder(AbstractReferenceEncoder):
     """
 
     threshold: Constant = eqx.field(converter=constant("threshold", positive=True))
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         refuse_unsigned(self.dtype)
 
     @checked
+    def init(self, x: Sample) -> ReferenceState:
+        """No baseline yet, for a signal of samples like `x`."""
+        return ReferenceState(zero_state(as_floating(x)), jnp.zeros((), bool))
+
+    @checked
     def step(
         self,
         state: ReferenceState,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[ReferenceState, Shaped[Array, "*shape"]]:
@@ -99,8 +103,8 @@ class StepForwardEncoder(AbstractReferenceEncoder):
     @checked
     def decode(
         self,
-        spikes: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
-        start: Shaped[ArrayLike, "..."] | NestedNumbers = 0.0,
+        spikes: Signal,
+        start: AnyInput = 0.0,
     ) -> Float[Array, "time *shape"]:
         """The baseline that the spikes moved.
 

@@ -6,11 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike, Shaped
+from jax.typing import DTypeLike
 
-from .._fields import checkpoint_field, dtype_field, surrogate_field
-from .._surrogate import AbstractSurrogate
-from .._types import Constant, NestedNumbers, checked, constant, fixed
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
+from .._types import Constant, Signal, checked, constant, fixed, spike_dtype
 from .change import AbstractChangeEncoder
 
 
@@ -40,13 +39,12 @@ class ThresholdEncoder(AbstractChangeEncoder):
     - `factor`: how many deviations above the mean a change must be. A number or tuple is
         fixed, a JAX array trainable.
     - `signed`: whether falls fire spikes of −1 (static); otherwise only rises fire.
-    - `surrogate`, `checkpoint_every`, `dtype`: as in `DeltaEncoder`.
+    - `surrogate`, `dtype`: as in `DeltaEncoder`.
 
     `decode`, **derivative** (with respect to the signal and `factor`), **NaN** and
     **infinities:** as `DeltaEncoder`.
 
-    **Raises:** `ValueError` for an argument outside the ranges above, or a threshold that is
-    not positive.
+    **Raises:** `ValueError` for a threshold that is not positive.
 
     Source: Petro, Kasabov & Kiss, "Selection and optimization of temporal spike encoding
     methods for spiking neural networks", IEEE Transactions on Neural Networks and Learning
@@ -58,9 +56,8 @@ class ThresholdEncoder(AbstractChangeEncoder):
     std_change: float | tuple = eqx.field(static=True, converter=fixed("std_change"))
     factor: Constant = eqx.field(default=1.0, converter=constant("factor"))
     signed: bool = eqx.field(default=True, static=True)
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
         if not isinstance(self.factor, jax.Array) and np.min(self.threshold) <= 0:
@@ -84,7 +81,7 @@ class ThresholdEncoder(AbstractChangeEncoder):
     @checked
     def fit(
         cls,
-        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
+        xs: Signal,
         factor: Any = 1.0,
         **fields: Any,
     ) -> "ThresholdEncoder":

@@ -1,32 +1,34 @@
 """LIF neurons with an adaptive threshold."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from .._fields import (
-    checkpoint_field,
-    dt_field,
-    dtype_field,
-    params_field,
-    surrogate_field,
-)
 from .._membrane import decay, fire_and_reset, integrate_membrane
-from .._parameters import LIFParameters, check_dt
-from .._surrogate import AbstractSurrogate
+from .._parameters import (
+    AnyLIFParameters,
+    LIFParameters,
+    check_dt,
+    check_params,
+    parameters_of,
+)
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     Constant,
-    NestedNumbers,
+    Sample,
     as_floating,
     as_spikes,
     checked,
     constant,
     constant_like,
+    optional_positive_int,
     positive_number,
+    spike_dtype,
     zero_state,
 )
-from .base import AbstractSynapticNeuron
+from .base import AbstractNeuron
 
 
 class AdaptiveState(NamedTuple):
@@ -37,7 +39,7 @@ class AdaptiveState(NamedTuple):
     adaptation: Float[Array, "*shape"]
 
 
-class ALIF(AbstractSynapticNeuron):
+class ALIF(AbstractNeuron):
     """LIF neurons whose threshold rises with every spike and decays slowly: memory.
 
     At every step, in this order (as `LIF`, and the adaptation last), from `v = i = a = 0`:
@@ -59,45 +61,42 @@ class ALIF(AbstractSynapticNeuron):
 
     **Arguments:**
 
-    - `params`: the neurons' `LIFParameters` (static).
     - `tau_adapt`: time constant of the adaptation, in seconds (static). At least `dt`.
     - `beta`: by how much a spike raises the threshold, dimensionless. A number or tuple is
         fixed, a JAX array (scalar, or one per neuron) trainable.
-    - `dt`: length of a step in seconds (static). Positive, at most each time constant.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
-
-    Changing a static argument recompiles.
+    - `params`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
+        [shared arguments][jaxsnn_eqx.AbstractLayer]. With a `LearnableLIFParameters` as
+        `params` the constants are trained.
 
     **Derivative:** the surrogate's, through the spike, the reset and the adaptation, with
     respect to the input and `beta`, in forward and reverse mode. **Threshold, NaN and
     infinities:** as `LIF`.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
 
     Source: Bellec et al., "A solution to the learning dilemma for recurrent networks of spiking
     neurons", Nature Communications 11 (2020), equations 6 to 8, with this family's reset and
     synapse.
     """
 
-    params: LIFParameters = params_field()
+    params: AnyLIFParameters = eqx.field(
+        default=LIFParameters(), converter=parameters_of("tau_mem", "tau_syn", "v_th")
+    )
     tau_adapt: float = eqx.field(
         default=0.2, static=True, converter=positive_number("tau_adapt")
     )
     beta: Constant = eqx.field(default=0.18, converter=constant("beta"))
-    dt: float = dt_field()
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
+        check_params(self.params, self.dt, "tau_mem", "tau_syn")
         check_dt(self.dt, tau_adapt=self.tau_adapt)
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> AdaptiveState:
+    def init(self, x: Sample) -> AdaptiveState:
         """Potentials, currents and adaptations of 0 for an input like `x`."""
         zeros = zero_state(as_floating(x))
         return AdaptiveState(zeros, zeros, zeros)
@@ -106,7 +105,7 @@ class ALIF(AbstractSynapticNeuron):
     def step(
         self,
         state: AdaptiveState,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[AdaptiveState, Shaped[Array, "*shape"]]:
@@ -120,12 +119,13 @@ class ALIF(AbstractSynapticNeuron):
         """
         x = as_floating(x)
         params = self.params
-        v_th = params.v_th + constant_like("beta", self.beta, state.voltage) * state.adaptation
-        voltage = integrate_membrane(
-            state.voltage, state.current, params.tau_mem, params.v_leak, self.dt
-        )
+        v_th = constant_like("v_th", params.v_th, state.voltage)
+        v_th = v_th + constant_like("beta", self.beta, state.voltage) * state.adaptation
+        voltage = integrate_membrane(state.voltage, state.current, params, self.dt)
         voltage, spikes = fire_and_reset(voltage, v_th, params.v_reset, self.surrogate)
-        current = decay(state.current, params.tau_syn, self.dt) + x.astype(state.current.dtype)
-        adaptation = decay(state.adaptation, self.tau_adapt, self.dt) + spikes
+        current = decay(state.current, "tau_syn", params.tau_syn, self.dt) + x.astype(
+            state.current.dtype
+        )
+        adaptation = decay(state.adaptation, "tau_adapt", self.tau_adapt, self.dt) + spikes
         state = AdaptiveState(voltage, current, adaptation)
         return state, as_spikes(spikes, self.dtype or x.dtype)

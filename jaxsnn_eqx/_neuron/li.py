@@ -1,15 +1,15 @@
 """Leaky integrators: the readout that does not spike."""
 
-from jaxtyping import Array, ArrayLike, PRNGKeyArray, Shaped
+import equinox as eqx
+from jaxtyping import Array, PRNGKeyArray, Shaped
 
-from .._fields import checkpoint_field, dt_field, params_field
 from .._membrane import decay, integrate_membrane
-from .._parameters import LIFParameters
-from .._types import NestedNumbers, as_floating, checked
-from .base import AbstractSynapticNeuron, SynapticState
+from .._parameters import AnyLIFParameters, LIFParameters, check_params, parameters_of
+from .._types import Sample, as_floating, checked, optional_positive_int, positive_number
+from .base import AbstractNeuron, SynapticState
 
 
-class LI(AbstractSynapticNeuron):
+class LI(AbstractNeuron):
     """Leaky integrators: input currents to membrane potentials, without a threshold.
 
     At every step, in this order (add the input, integrate, decay), from `v = i = 0`:
@@ -30,30 +30,33 @@ class LI(AbstractSynapticNeuron):
 
     **Arguments:**
 
-    - `params`: a `LIFParameters` (static), of which `v_th` and `v_reset` are not used.
-    - `dt`: length of a step in seconds (static). Positive, at most `tau_mem` and `tau_syn`.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
+    - `params`, `dt`, `checkpoint_every`: [shared arguments][jaxsnn_eqx.AbstractLayer]. `v_th`
+        and `v_reset` are not used; with a `LearnableLIFParameters` as `params` the time
+        constants are trained.
 
-    Changing a static argument recompiles.
-
-    **Derivative:** exact. **NaN** and infinities in give NaN and infinities out.
+    **Derivative:** exact. **NaN** gives NaN from that step on; an **infinity** gives itself at
+    that step, and NaN from the next on.
 
     A max over time of these potentials starts from 0, so a class that stays below it has no
     gradient and never learns: use no bias in front, and let output weights start positive
     where few inputs spike.
 
-    **Raises:** `ValueError` for an argument outside the ranges above.
-
     Source: `jaxsnn.discrete.functional.li.li_step` (jaxsnn 0.3.0); Norse's `li_step`.
     """
 
-    params: LIFParameters = params_field()
-    dt: float = dt_field()
-    checkpoint_every: int | None = checkpoint_field()
+    params: AnyLIFParameters = eqx.field(
+        default=LIFParameters(), converter=parameters_of("tau_mem", "tau_syn")
+    )
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+
+    def __check_init__(self):
+        check_params(self.params, self.dt, "tau_mem", "tau_syn")
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> SynapticState:
+    def init(self, x: Sample) -> SynapticState:
         """Potentials and currents of 0 for an input like `x`, in float32 or wider."""
         return SynapticState.zeros(x)
 
@@ -61,7 +64,7 @@ class LI(AbstractSynapticNeuron):
     def step(
         self,
         state: SynapticState,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[SynapticState, Shaped[Array, "*shape"]]:
@@ -80,8 +83,6 @@ class LI(AbstractSynapticNeuron):
         x = as_floating(x)
         params = self.params
         current = state.current + x.astype(state.current.dtype)
-        voltage = integrate_membrane(
-            state.voltage, current, params.tau_mem, params.v_leak, self.dt
-        )
-        current = decay(current, params.tau_syn, self.dt)
+        voltage = integrate_membrane(state.voltage, current, params, self.dt)
+        current = decay(current, "tau_syn", params.tau_syn, self.dt)
         return SynapticState(voltage, current), voltage.astype(x.dtype)

@@ -1,23 +1,26 @@
 """Leaky integrate-and-fire neurons with a current-based exponential synapse."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from .._fields import (
-    checkpoint_field,
-    dt_field,
-    dtype_field,
-    params_field,
-    surrogate_field,
-)
 from .._membrane import decay, fire_and_reset, integrate_membrane
-from .._parameters import LIFParameters
-from .._surrogate import AbstractSurrogate
-from .._types import NestedNumbers, as_floating, as_spikes, checked, real_number
-from .base import AbstractSynapticNeuron, SynapticState
+from .._parameters import AnyLIFParameters, LIFParameters, check_params, parameters_of
+from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
+from .._types import (
+    Sample,
+    as_floating,
+    as_spikes,
+    checked,
+    optional_positive_int,
+    positive_number,
+    real_number,
+    spike_dtype,
+)
+from .base import AbstractNeuron, SynapticState
 
 
 class RefractoryState(NamedTuple):
@@ -28,7 +31,7 @@ class RefractoryState(NamedTuple):
     remaining: Float[Array, "*shape"]
 
 
-class LIF(AbstractSynapticNeuron):
+class LIF(AbstractNeuron):
     """Leaky integrate-and-fire neurons: input currents to spikes.
 
     At every step, in this order (integrate, fire, reset, then add the input), from
@@ -51,41 +54,37 @@ class LIF(AbstractSynapticNeuron):
 
     **Arguments:**
 
-    - `params`: the neurons' `LIFParameters` (static).
-    - `dt`: length of a step in seconds (static). Positive, at most `tau_mem` and `tau_syn`.
-    - `surrogate`: the spike and its derivative, an `AbstractSurrogate`.
-    - `checkpoint_every`: steps between the states kept for the reverse pass (static); see
-        `integrate`, which also gives the default.
-    - `dtype`: dtype of the spikes (static); by default the floating dtype of the input.
-        Through boolean and integer spikes all gradients are zero.
     - `soft_reset`: lowers v by `v_th − v_reset` at a spike instead of setting it to
         `v_reset`, so that what exceeded the threshold is kept (static).
     - `refractory`: refractory period in seconds (static), rounded to whole steps: for that long
         after a spike the potential is held and nothing fires, while the synapse goes on. At 0,
         the default, there is no such state.
-
-    Changing a static argument recompiles.
+    - `params`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
+        [shared arguments][jaxsnn_eqx.AbstractLayer]. With a `LearnableLIFParameters` as
+        `params` the constants are trained.
 
     **Derivative:** the surrogate's, through the spike and through the reset, in forward and
     reverse mode. **At the threshold** there is no spike. **NaN** gives NaN spikes from the
-    next step on (False or 0 in boolean and integer dtypes), and so does an **infinite**
-    input from the second next.
-
-    **Raises:** `ValueError` for an argument outside the ranges above.
+    next step on, and so does an **infinite** input from the second next.
 
     Source: `jaxsnn.discrete.functional.lif.lif_step` (jaxsnn 0.3.0); Pehle & Pedersen,
     Norse (2021).
     """
 
-    params: LIFParameters = params_field()
-    dt: float = dt_field()
-    surrogate: AbstractSurrogate = surrogate_field()
-    checkpoint_every: int | None = checkpoint_field()
-    dtype: Any = dtype_field()
+    params: AnyLIFParameters = eqx.field(
+        default=LIFParameters(), converter=parameters_of("tau_mem", "tau_syn", "v_th")
+    )
+    dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
+    surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
+    checkpoint_every: int | None = eqx.field(
+        default=None, static=True, converter=optional_positive_int("checkpoint_every")
+    )
+    dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
     soft_reset: bool = eqx.field(default=False, static=True)
     refractory: float = eqx.field(default=0.0, static=True, converter=real_number("refractory"))
 
     def __check_init__(self):
+        check_params(self.params, self.dt, "tau_mem", "tau_syn")
         if self.refractory < 0:
             raise ValueError(
                 f"`refractory` must be at least 0, in seconds, got {self.refractory}."
@@ -97,9 +96,7 @@ class LIF(AbstractSynapticNeuron):
         return round(self.refractory / self.dt)
 
     @checked
-    def init(
-        self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers
-    ) -> SynapticState | RefractoryState:
+    def init(self, x: Sample) -> SynapticState | RefractoryState:
         """Potentials and currents of 0 for an input like `x`, in float32 or wider."""
         state = SynapticState.zeros(x)
         if not self.refractory_steps:
@@ -110,7 +107,7 @@ class LIF(AbstractSynapticNeuron):
     def step(
         self,
         state: SynapticState | RefractoryState,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[SynapticState | RefractoryState, Shaped[Array, "*shape"]]:
@@ -128,13 +125,13 @@ class LIF(AbstractSynapticNeuron):
         """
         x = as_floating(x)
         params = self.params
-        voltage = integrate_membrane(
-            state.voltage, state.current, params.tau_mem, params.v_leak, self.dt
-        )
+        voltage = integrate_membrane(state.voltage, state.current, params, self.dt)
         voltage, spikes = fire_and_reset(
             voltage, params.v_th, params.v_reset, self.surrogate, soft=self.soft_reset
         )
-        current = decay(state.current, params.tau_syn, self.dt) + x.astype(state.current.dtype)
+        current = decay(state.current, "tau_syn", params.tau_syn, self.dt) + x.astype(
+            state.current.dtype
+        )
         if isinstance(state, RefractoryState):
             held = state.remaining > 0
             voltage = jnp.where(held, state.voltage, voltage)

@@ -7,12 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
 from .._integrate import integrate
-from .._layer import AbstractLayer, AbstractMembrane, Cell
+from .._layer import AbstractLayer, AbstractTimed
 from .._over_time import OverTime
-from .._types import NestedNumbers, as_floating, checked, first_step
+from .._types import Sample, as_floating, checked, zero_state
 from .base import AbstractNeuron
 
 
@@ -23,7 +23,7 @@ class RecurrentState(NamedTuple):
     out: Array
 
 
-class Recurrent(AbstractMembrane, AbstractLayer):
+class Recurrent(AbstractLayer, AbstractTimed):
     """A layer of neurons with lateral connections: their output comes back as input.
 
     At every step, from `out = 0`:
@@ -43,7 +43,7 @@ class Recurrent(AbstractMembrane, AbstractLayer):
 
     **Arguments:**
 
-    - `layer`: a layer of neurons, such as `LIF`, `ALIF` or `ParametricLIF`.
+    - `layer`: a layer of neurons, such as `LIF` or `ALIF`.
     - `linear`: a stateless Equinox layer, from the neurons' output to their input, such as
         `eqx.nn.Linear(size, size, key=...)`.
 
@@ -69,6 +69,11 @@ class Recurrent(AbstractMembrane, AbstractLayer):
             raise ValueError(f"`linear` must be callable, got {self.linear!r}.")
 
     @property
+    def seq_length(self) -> None:
+        """`None`: its input has a time axis."""
+        return None
+
+    @property
     def dt(self) -> float:
         """The step of `layer`, in seconds."""
         return self.layer.dt
@@ -79,17 +84,17 @@ class Recurrent(AbstractMembrane, AbstractLayer):
         return self.layer.checkpoint_every
 
     @checked
-    def init(self, x: Shaped[ArrayLike, "*shape"] | NestedNumbers) -> RecurrentState:
+    def init(self, x: Sample) -> RecurrentState:
         """The layer's first state, and no output before it, for an input like `x`."""
         x = as_floating(x)
         state = self.layer.init(x)
-        return RecurrentState(state, jnp.zeros_like(self.layer.voltage(state)))
+        return RecurrentState(state, zero_state(x))
 
     @checked
     def step(
         self,
         state: RecurrentState,
-        x: Shaped[ArrayLike, "*shape"] | NestedNumbers,
+        x: Sample,
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[RecurrentState, Shaped[Array, "*shape"]]:
@@ -109,47 +114,13 @@ class Recurrent(AbstractMembrane, AbstractLayer):
         # the layer's own `dtype`, or else the input's
         return state, out.astype(x.dtype) if out.dtype == current.dtype else out
 
-    @checked
-    def run(
-        self,
-        state: RecurrentState,
-        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[RecurrentState, Shaped[Array, "time *shape"]]:
-        """A chunk of time, with the state carried: `(state, out)`.
-
-        **Arguments:**
-
-        - `state`: from `init`, or from the chunk before.
-        - `xs`: the input current over time, of shape `"time *shape"`.
-        - `key`: passed to `layer`. (Keyword only.)
-        """
-        return _run(self, state, as_floating(xs), key)
-
-    @checked
-    def __call__(
-        self,
-        xs: Shaped[ArrayLike, "time *shape"] | NestedNumbers,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> Shaped[Array, "time *shape"]:
-        """The whole sequence, from `init`.
-
-        **Arguments:**
-
-        - `xs`: the input current over time, of shape `"time *shape"`.
-        - `key`: passed to `layer`. (Keyword only.)
-        """
-        xs = as_floating(xs)
-        return self.run(self.init(first_step(xs)), xs, key=key)[1]
-
-    def voltage(self, state: RecurrentState) -> Array:
-        """The membrane potential of the layer."""
-        return self.layer.voltage(state.layer)
+    def run_chunk(
+        self, state: RecurrentState, xs: Array, length: int | None, key: PRNGKeyArray | None
+    ) -> tuple[RecurrentState, Array]:
+        """`step` over time, the derivative of `linear` outside of the loop."""
+        return _run(self, state, xs, key)
 
 
-@eqx.filter_jit
 def _run(recurrent: Recurrent, state: RecurrentState, xs: Array, key: PRNGKeyArray | None):
     """`integrate`, with the derivative for `linear` taken out of the loop.
 
@@ -162,8 +133,12 @@ def _run(recurrent: Recurrent, state: RecurrentState, xs: Array, key: PRNGKeyArr
 
     def integrated(inexact, other):
         recurrent, state, xs, key = eqx.combine(inexact, other, static)
-        every = recurrent.checkpoint_every
-        out = integrate(Cell(recurrent, None, key), state, xs, checkpoint_every=every)
+        out = integrate(
+            lambda state, x: recurrent.step(state, x, key=key),
+            state,
+            xs,
+            checkpoint_every=recurrent.checkpoint_every,
+        )
         return eqx.partition(out, eqx.is_inexact_array)
 
     @jax.custom_jvp

@@ -15,13 +15,12 @@ from .._layer import AbstractLayer
 from .._network import Network
 from .._neuron.li import LI
 from .._neuron.lif import LIF
-from .._neuron.parametric import ParametricLIF
 from .._neuron.recurrent import Recurrent
 from .._over_time import OverTime
-from .._parameters import LIFParameters
+from .._parameters import LearnableLIFParameters, LIFParameters
 from .._surrogate import AbstractSurrogate, SuperSpike
 from .._types import checked, positive_number
-from .common import NEVER, Scale, nir
+from ._common import NEVER, Scale, nir
 
 
 @checked
@@ -52,9 +51,9 @@ def from_nir(
 
     Spikes have no size that shows, so the `r` and `w_in` of a neuron that fires go into its
     potentials; those of one that does not go into a `Scale` before it, unless they make 1. A
-    neuron that differs within its layer becomes a `ParametricLIF`. Neurons with a
-    threshold of 1e30 or more become `LI`. In NIR a convolution always has a bias: one of zeros
-    is none here.
+    neuron that differs within its layer becomes a `LIF` with `LearnableLIFParameters`. Neurons
+    with a threshold of 1e30 or more become `LI`. In NIR a convolution always has a bias: one of
+    zeros is none here.
 
     **Arguments:**
 
@@ -305,18 +304,10 @@ def _(node: nir.CubaLIF, source: _Source) -> list[AbstractLayer]:
     dt, surrogate = source.dt, source.surrogate
     if _same(v_th, tau_mem, tau_syn):
         return [LIF(params, dt, surrogate)]
-    shape = np.shape(node.v_threshold)
-    return [
-        ParametricLIF(
-            shape,
-            params,
-            dt,
-            surrogate,
-            tau_mem=tau_mem,
-            tau_syn=tau_syn,
-            v_th=v_th,
-        )
-    ]
+    learnable = LearnableLIFParameters(
+        np.shape(node.v_threshold), params, dt, tau_mem=tau_mem, tau_syn=tau_syn, v_th=v_th
+    )
+    return [LIF(learnable, dt, surrogate)]
 
 
 @_layers.register
@@ -384,7 +375,7 @@ def _recurrent(
 ) -> list[AbstractLayer]:
     """The neuron that the cycle goes through, with the map back to it."""
     [neuron] = layers
-    if not isinstance(neuron, LIF | ParametricLIF):
+    if not isinstance(neuron, LIF):
         raise source.refuse(
             "lateral connections need neurons with a synapse and a threshold (`CubaLIF`)."
         )

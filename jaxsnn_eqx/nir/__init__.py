@@ -9,7 +9,7 @@ neuromorphic chips read it.
 | layer | NIR |
 |---|---|
 | `LIFCurrentEncoder`, `ConstantCurrentLIFEncoder` | `LIF`; the constant value is a held input |
-| `LIF`, `ParametricLIF` | `CubaLIF` |
+| `LIF` | `CubaLIF` |
 | `LI` | `CubaLI`, two `LI` in series, or a `CubaLIF` that never fires |
 | `Recurrent(layer, linear)` | the layer, with `Affine` or `Linear` back to it |
 | `OverTime` of `eqx.nn.Linear` | `Affine`, or `Linear` without bias |
@@ -36,9 +36,9 @@ Source: Pedersen et al., "Neuromorphic intermediate representation: A unified in
 for interoperable brain-inspired computing", Nature Communications 15 (2024).
 """
 
-from ._nir.common import NEVER as NEVER
-from ._nir.common import Scale as Scale
-from ._nir.data import from_nir_data as from_nir_data
-from ._nir.data import to_nir_data as to_nir_data
-from ._nir.read import from_nir as from_nir
-from ._nir.write import to_nir as to_nir
+from ._common import NEVER as NEVER
+from ._common import Scale as Scale
+from ._data import from_nir_data as from_nir_data
+from ._data import to_nir_data as to_nir_data
+from ._read import from_nir as from_nir
+from ._write import to_nir as to_nir

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from .._types import NestedNumbers, as_floating, checked, positive_number
-from .common import nir
+from ._common import nir
 
 
 @checked

@@ -10,19 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._decode import AbstractDecoder
-from .._encoder.base import AbstractEncoder
 from .._encoder.direct import DirectEncoder
 from .._encoder.lif import ConstantCurrentLIFEncoder, LIFCurrentEncoder
-from .._layer import AbstractLayer, AbstractTimed
+from .._layer import AbstractEncoder, AbstractLayer, AbstractTimed
 from .._network import Network
 from .._neuron.li import LI
 from .._neuron.lif import LIF
-from .._neuron.parametric import ParametricLIF
 from .._neuron.recurrent import Recurrent
 from .._over_time import OverTime
-from .._parameters import LIFParameters
+from .._parameters import LearnableLIFParameters, LIFParameters
 from .._types import checked, positive_number
-from .common import NEVER, Scale, nir
+from ._common import NEVER, Scale, nir
 
 
 @checked
@@ -146,11 +144,9 @@ def _numbered(kind: str, count: int) -> Iterator[str]:
 
 def _append_recurrent(graph: _Chain, layer: Recurrent, to: _Target) -> None:
     """A cycle of neuron and lateral map, named as snnTorch and spyx look for it."""
-    if not isinstance(layer.layer, LIF | ParametricLIF) or not isinstance(
-        layer.linear, eqx.nn.Linear
-    ):
+    if not isinstance(layer.layer, LIF) or not isinstance(layer.linear, eqx.nn.Linear):
         raise ValueError(
-            "`Recurrent` has NIR nodes for a `LIF` or `ParametricLIF` and an `eqx.nn.Linear`, "
+            "`Recurrent` has NIR nodes for a `LIF` and an `eqx.nn.Linear`, "
             f"got `{type(layer.layer).__name__}` and `{type(layer.linear).__name__}`."
         )
     [neuron] = _nodes(layer.layer, to)
@@ -227,12 +223,7 @@ def _(layer: LIF, to: _Target) -> list[nir.NIRNode]:
     return [_cuba_lif(layer.params, to)]
 
 
-@_nodes.register
-def _(layer: ParametricLIF, to: _Target) -> list[nir.NIRNode]:
-    return [_cuba_lif(layer, to)]
-
-
-def _cuba_lif(constants: LIFParameters | ParametricLIF, to: _Target) -> nir.NIRNode:
+def _cuba_lif(constants: LIFParameters | LearnableLIFParameters, to: _Target) -> nir.NIRNode:
     tau_mem, tau_syn, v_th, v_leak, v_reset = (
         np.asarray(getattr(constants, name), float)
         for name in ("tau_mem", "tau_syn", "v_th", "v_leak", "v_reset")
