@@ -22,7 +22,7 @@ from pathlib import Path
 
 from side_by_side.report import write_report, write_summary
 from side_by_side.workers import ROOT, Worker, measure
-from side_by_side.workloads import Case
+from side_by_side.workloads import LAYERS, Case
 
 FRAMEWORKS = [
     "ours",
@@ -47,7 +47,7 @@ def cases(short: bool) -> list[Case]:
             *(Case("lif", 300, 101, mode) for mode in MODES),
             *(Case("lif", 300, 20, dtype=dtype) for dtype in NARROW),
             *(Case(kind, 500, 40) for kind in ("poisson", "latency", "delta", "phase")),
-            *(Case(kind, 32, 50, "step", batch=4) for kind in ("layer", "membrane layer")),
+            *(Case(kind, 32, 50, "step", batch=4) for kind in LAYERS),
             Case("yin yang", 2, 60, "epoch", epochs=1),
         ]
     return [
@@ -56,7 +56,7 @@ def cases(short: bool) -> list[Case]:
         Case("poisson", 50_176, 100),
         Case("poisson", 200_704, 100),
         *(Case(kind, 50_176, 100) for kind in ("latency", "delta", "phase")),
-        *(Case(kind, 512, 500, "step", batch=16) for kind in ("layer", "membrane layer")),
+        *(Case(kind, 512, 500, "step", batch=16) for kind in LAYERS),
         Case("yin yang", 78, 60, "epoch", epochs=40),
     ]
 

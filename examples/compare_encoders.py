@@ -133,10 +133,11 @@ def make_model(code: Code, images: Array, key: PRNGKeyArray) -> Model:
     out = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=out_key)
     # starts positive: a class that stays below 0, where voltages start, would not learn
     out = eqx.tree_at(lambda m: m.weight, out, replace_fn=jnp.abs)
+    neurons = snn.LIF(surrogate=snn.SuperSpike(25.0))
     model = Model(
         snn.Network(code.layers()),
-        snn.Network([snn.OverTime(linear), snn.LIF(surrogate=snn.SuperSpike(25.0))]),
-        snn.Network([snn.OverTime(out), snn.LI(), snn.MaxOverTime()]),
+        snn.Network([snn.OverTime(linear), snn.Synapse(neurons, immediate=False)]),
+        snn.Network([snn.OverTime(out), snn.Synapse(snn.LI()), snn.MaxOverTime()]),
         code.gain,
     )
 

@@ -198,14 +198,15 @@ def make_network(setup: Setup, features: int, key: PRNGKeyArray) -> snn.Network:
     out = eqx.nn.Linear(setup.hidden, budget.classes, use_bias=False, key=out_key)
     # starts positive: a class that stays below 0, where voltages start, would not learn
     out = eqx.tree_at(lambda linear: linear.weight, out, replace_fn=jnp.abs)
+    neurons = snn.LIF(dt=DT, surrogate=snn.SuperSpike(slope=budget.slope))
     return snn.Network(
         [
             make_encoder(setup, features),
             snn.OverTime(eqx.nn.Lambda(jnp.ravel)),
             snn.OverTime(hidden),
-            snn.LIF(dt=DT, surrogate=snn.SuperSpike(slope=budget.slope)),
+            snn.Synapse(neurons, immediate=False),
             snn.OverTime(out),
-            snn.LI(dt=DT),
+            snn.Synapse(snn.LI(dt=DT)),
             snn.MaxOverTime(),
         ]
     )

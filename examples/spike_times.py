@@ -51,14 +51,14 @@ def make_network(key: PRNGKeyArray) -> snn.Network:
     out = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=out_key)
     out = eqx.tree_at(lambda linear: linear.weight, out, replace_fn=lambda w: 2 * jnp.abs(w))
     # a wide derivative: it must reach steps at which a neuron could have fired
-    surrogate = snn.SuperSpike(slope=10.0)
+    neurons = snn.LIF(surrogate=snn.SuperSpike(slope=10.0))
     return snn.Network(
         [
             snn.LatencyEncoder(seq_length=STEPS, t_late=WINDOW),  # pixels -> spikes
             snn.OverTime(hidden),  # spikes -> currents
-            snn.LIF(surrogate=surrogate),  # currents -> spikes
+            snn.Synapse(neurons, immediate=False),  # currents -> spikes
             snn.OverTime(out),  # spikes -> currents
-            snn.LIF(surrogate=surrogate),  # currents -> spikes
+            snn.Synapse(neurons, immediate=False),  # currents -> spikes
             snn.FirstSpikeTime(),  # spikes -> times
         ]
     )
@@ -148,7 +148,7 @@ def draw(network: snn.Network, digits: Digits, path: str) -> None:
             voltages[:, other], label=f"{other} (true)" if true else str(other), **style
         )
     axes[3].axvline(times.min(), color="tab:red", linewidth=1)
-    axes[3].axhline(network[4].params.v_th, color="grey", linestyle="--", linewidth=1)
+    axes[3].axhline(network[4].neuron.params.v_th, color="grey", linestyle="--", linewidth=1)
     axes[3].set(
         title=f"Output voltages: {times.argmin()} fires first, at {times.min():.0f} ms",
         xlabel="time (ms)",

@@ -36,7 +36,7 @@ HIDDEN = 64
 CHUNK = 64  # samples between which the gradient is stopped
 EPOCHS, SHORT_EPOCHS = 1000, 5
 LEARNING_RATE = 5e-3
-PARAMS = snn.LIFParameters(tau_syn=5e-3, tau_mem=1e-2)
+TAU_SYN, TAU_OUT = 5e-3, 5e-2  # seconds
 
 
 def load() -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, " time"]]:
@@ -54,14 +54,16 @@ def make_network(signal: np.ndarray, key: PRNGKeyArray) -> snn.Network:
     into = eqx.tree_at(lambda m: m.weight, into, replace_fn=lambda w: 10 * w)
     lateral = eqx.nn.Linear(HIDDEN, HIDDEN, use_bias=False, key=lateral_key)
     out = eqx.nn.Linear(HIDDEN, 1, use_bias=False, key=out_key)
-    neurons = snn.LIF(PARAMS, DT, surrogate=snn.SuperSpike(10.0))
+    neurons = snn.LIF(dt=DT, surrogate=snn.SuperSpike(10.0))
+    neurons = snn.Synapse(neurons, TAU_SYN, immediate=False)
+    readout = snn.Synapse(snn.LI(snn.LIFParameters(tau_mem=TAU_OUT), DT), TAU_SYN)
     return snn.Network(
         [
             snn.LevelCrossingEncoder(levels),  # signal   -> spikes
             snn.OverTime(into),  # spikes   -> currents
             snn.Recurrent(neurons, lateral),  # currents -> spikes
             snn.OverTime(out),  # spikes   -> currents
-            snn.LI(snn.LIFParameters(tau_syn=5e-3, tau_mem=5e-2), DT),  # currents -> voltage
+            readout,  # currents -> voltage
         ]
     )
 

@@ -46,14 +46,15 @@ def make_network(key: Array) -> snn.Network:
     # The maximum over time is at least the 0 that voltages start from: a class that stays
     # below it would not learn, so all start above.
     output = eqx.tree_at(lambda linear: linear.weight, output, replace_fn=jnp.abs)
+    # a wider derivative than the default's (80): more neurons learn from each point
+    neurons = snn.LIF(dt=DT, surrogate=snn.SuperSpike(slope=14.0))
     return snn.Network(
         [
             snn.SpatioTemporalEncoder(seq_length=STEPS, t_late=T_LATE, dt=DT),
             snn.OverTime(hidden),
-            # a wider derivative than the default's (80): more neurons learn from each point
-            snn.LIF(dt=DT, surrogate=snn.SuperSpike(slope=14.0)),
+            snn.Synapse(neurons, immediate=False),
             snn.OverTime(output),
-            snn.LI(dt=DT),
+            snn.Synapse(snn.LI(dt=DT)),
             snn.MaxOverTime(),
         ]
     )

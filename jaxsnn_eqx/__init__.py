@@ -50,10 +50,10 @@ from ._masked import run_masked as run_masked
 from ._network import Network as Network
 from ._neuron.alif import ALIF as ALIF
 from ._neuron.base import AbstractNeuron as AbstractNeuron
-from ._neuron.base import SynapticState as SynapticState
 from ._neuron.li import LI as LI
 from ._neuron.lif import LIF as LIF
 from ._neuron.recurrent import Recurrent as Recurrent
+from ._neuron.synapse import Synapse as Synapse
 from ._over_time import OverTime as OverTime
 from ._parameters import LearnableLIFParameters as LearnableLIFParameters
 from ._parameters import LIFParameters as LIFParameters

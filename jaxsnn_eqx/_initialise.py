@@ -1,12 +1,14 @@
-"""First weights with which a layer fires."""
+"""Weight initialisation."""
 
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
-from ._neuron.li import LI
+from ._neuron.alif import ALIF
+from ._neuron.base import AbstractNeuron
+from ._neuron.lif import LIF
+from ._neuron.synapse import Synapse
 from ._parameters import LIFParameters
 from ._types import positive_number
 
@@ -14,13 +16,12 @@ from ._types import positive_number
 def fluctuation_driven(
     linear: eqx.nn.Linear,
     rate: float,
-    params: LIFParameters = LIFParameters(),
+    neuron: AbstractNeuron = LIF(),
     *,
-    dt: float = 1e-3,
     xi: float = 1.0,
     key: PRNGKeyArray,
 ) -> eqx.nn.Linear:
-    """Draws weights with which inputs of a known rate make `LIF` neurons fire now and then.
+    """Draws weights with which inputs of a known rate make neurons fire now and then.
 
     The weights are normal with mean 0 and the variance for which the membrane potential,
     without a threshold, has a standard deviation of `(v_th − v_leak) / xi`: the neuron is
@@ -29,8 +30,10 @@ def fluctuation_driven(
 
         variance of a weight = ((v_th − v_leak) / xi)² / (in_features · p · (1 − p) · Σ_t k_t²)
 
-    with k the response of the membrane to one spike of weight 1, stepped as `LIF` steps it.
-    Biases become 0.
+    with k the response of the membrane to one spike of weight 1. With `a = dt / tau_mem` that
+    is `a · (1 − a)^t`, and `Σ k² = a / (2 − a)`. Behind a synapse, with `q = 1 − dt / tau_syn`
+    and `p = 1 − a`, `Σ k² = a² · (1 + p·q) / ((1 − p·q) · (1 − p²) · (1 − q²))`. Biases become
+    0.
 
     ```python
     >>> import equinox as eqx, jax, jax.numpy as jnp
@@ -39,10 +42,10 @@ def fluctuation_driven(
     >>> spikes = snn.PoissonEncoder(500, max_rate=20.0)(jnp.ones(300), key=k1)
     >>> linear = eqx.nn.Linear(300, 100, key=k2)
     >>> silent = snn.LIF()(snn.OverTime(linear)(spikes))
-    >>> linear = snn.fluctuation_driven(linear, rate=20.0, key=k3)
+    >>> linear = snn.fluctuation_driven(linear, rate=20.0, neuron=snn.LIF(), key=k3)
     >>> firing = snn.LIF()(snn.OverTime(linear)(spikes))
     >>> [round(float(jnp.mean(z.any(axis=0))), 2) for z in (silent, firing)]
-    [0.0, 0.96]
+    [0.0, 0.98]
 
     ```
 
@@ -51,8 +54,8 @@ def fluctuation_driven(
     - `linear`: the `eqx.nn.Linear` in front of the neurons.
     - `rate`: mean rate of its inputs in hertz, over all of them, silent ones included.
         Positive, below `1 / dt`.
-    - `params`: the neurons' `LIFParameters`.
-    - `dt`: length of a step in seconds. (Keyword only.)
+    - `neuron`: the neurons behind it: a `LIF` or `ALIF`, or a `Synapse` of one. Constants of
+        each neuron's own give each its own variance.
     - `xi`: distance of the threshold in standard deviations; 1 to 3 in the source, the less the
         more spikes. Positive. (Keyword only.)
     - `key`: what the weights are drawn from. (Keyword only.)
@@ -61,35 +64,52 @@ def fluctuation_driven(
 
     `linear` with new weights, and a bias of 0 if it had one.
 
-    **Raises:** `ValueError` for an argument outside the ranges above.
+    **Raises:** `ValueError` for an argument outside the ranges above, or a neuron without a
+    threshold.
 
     Source: Rossbroich, Gygax & Zenke, "Fluctuation-driven initialization for spiking neural
     network training", Neuromorphic Computing and Engineering 2 (2022), equations 8 to 14 for a
     mean of 0.
     """
-    rate, dt = positive_number("rate")(rate), positive_number("dt")(dt)
-    xi = positive_number("xi")(xi)
-    p = rate * dt
-    if p >= 1:
+    rate, xi = positive_number("rate")(rate), positive_number("xi")(xi)
+    membrane = neuron.neuron if isinstance(neuron, Synapse) else neuron
+    if not isinstance(membrane, LIF | ALIF):
+        raise ValueError(
+            "`neuron` must be a `LIF` or an `ALIF`, or a `Synapse` of one, got "
+            f"`{type(neuron).__name__}`."
+        )
+    params, dt = membrane.params, membrane.dt
+    if rate * dt >= 1:
         raise ValueError(
             f"`rate` must be below 1/dt = {1 / dt:g} Hz, where nothing fluctuates, got "
             f"{rate:g}."
         )
-    distance = params.v_th - params.v_leak
-    if distance <= 0:
+    if isinstance(params, LIFParameters) and params.v_th <= params.v_leak:
         raise ValueError(
-            "`params` must have `v_leak` below `v_th`, or the neurons fire without input; got "
+            "`neuron` must have `v_leak` below `v_th`, or it fires without input; got "
             f"v_leak={params.v_leak} and v_th={params.v_th}."
         )
-    # LI steps the same membrane without the threshold; 20 time constants are all of it
-    length = int(np.ceil(20 * max(params.tau_mem, params.tau_syn) / dt)) + 1
-    at_rest = LIFParameters(tau_syn=params.tau_syn, tau_mem=params.tau_mem)
-    response = LI(at_rest, dt)(jnp.zeros(length).at[0].set(1.0))
-    power = float(jnp.sum(response**2))
+    chance = rate * dt
+    tau_syn = neuron.tau_syn if isinstance(neuron, Synapse) else None
+    power = _power_of_response(params.tau_mem, tau_syn, dt)
     inputs = linear.weight.shape[1]
-    deviation = distance / xi / np.sqrt(inputs * p * (1 - p) * power)
+    distance = jnp.asarray(params.v_th - params.v_leak, linear.weight.dtype)
+    deviation = distance / xi / jnp.sqrt(inputs * chance * (1 - chance) * power)
+    # one for all neurons, or one for each row
+    deviation = jnp.broadcast_to(deviation.ravel()[:, None], linear.weight.shape)
     weight = deviation * jr.normal(key, linear.weight.shape, linear.weight.dtype)
     linear = eqx.tree_at(lambda m: m.weight, linear, weight)
     if linear.bias is None:
         return linear
     return eqx.tree_at(lambda m: m.bias, linear, jnp.zeros_like(linear.bias))
+
+
+def _power_of_response(
+    tau_mem: float | Array, tau_syn: float | Array | None, dt: float
+) -> float | Array:
+    """The sum of the squares of a membrane's response to a spike of weight 1."""
+    a = dt / tau_mem
+    if tau_syn is None:
+        return a / (2 - a)
+    p, q = 1 - a, 1 - dt / tau_syn
+    return a**2 * (1 + p * q) / ((1 - p * q) * (1 - p**2) * (1 - q**2))

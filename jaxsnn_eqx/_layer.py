@@ -140,8 +140,7 @@ class AbstractEncoder(AbstractLayer):
 def _call_on_sequence(
     layer: AbstractLayer, xs: Signal, key: PRNGKeyArray | None
 ) -> Shaped[Array, "..."]:
-    xs = as_floating(xs)
-    return _run_sequence(layer, layer.init(first_step(xs)), xs, key)[1]
+    return _run_whole(layer, as_floating(xs), key)
 
 
 @checked
@@ -155,8 +154,7 @@ def _encode_values(
 def _call_on_values(
     layer: AbstractLayer, x: Sample, key: PRNGKeyArray | None
 ) -> Shaped[Array, "..."]:
-    x = as_floating(x)
-    return _run_values(layer, layer.init(x), x, layer.seq_length, key)[1]
+    return _run_whole(layer, as_floating(x), key)
 
 
 @checked
@@ -171,6 +169,13 @@ def _run_values(
     layer: AbstractLayer, state: PyTree, x: Sample, length: Any, key: PRNGKeyArray | None
 ) -> tuple[PyTree, Shaped[Array, "..."]]:
     return _run_chunk(layer, state, as_floating(x), length, key)
+
+
+@eqx.filter_jit
+def _run_whole(layer: AbstractLayer, xs: Array, key: PRNGKeyArray | None) -> Array:
+    length = layer.seq_length
+    state = layer.init(first_step(xs) if length is None else xs)
+    return layer.run_chunk(state, xs, length, key)[1]
 
 
 @eqx.filter_jit

@@ -35,7 +35,7 @@ def run_masked(
     >>> mask = jnp.array([[True] * 2 + [False] * 3, [True] * 5])  # of length 2 and 5
     >>> run = lambda xs, mask: snn.run_masked(network, network.init(xs[0]), xs, mask)[1][-1]
     >>> jax.vmap(run)(batch, mask)[:, 0]
-    Array([0.27      , 0.99631006], dtype=float32)
+    Array([0.19   , 0.40951], dtype=float32)
 
     ```
 

@@ -7,6 +7,7 @@ may be Python floats (fixed) or arrays (trained), of a shape that broadcasts to 
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array
 
@@ -37,13 +38,15 @@ def fire_and_reset(
     surrogate: AbstractSurrogate,
     *,
     soft: bool = False,
+    detach: bool = False,
     dtype: Any = None,
 ) -> tuple[Array, Array]:
     """A spike if and only if `v > v_th`; then `v` is `v_reset` (to a rounding, unless 0).
 
     With `soft`, `v` is lowered by `v_th - v_reset` instead, and keeps what exceeded `v_th`.
     Spikes are of the dtype of `v`, or of `dtype`; in one without a NaN none is looked for.
-    The derivative goes through the spike (the surrogate's) and through the reset.
+    The derivative goes through the spike (the surrogate's) and, unless with `detach`, through
+    the spike that resets.
     """
     voltage = checkpoint_name(voltage, KEPT)
     v_th = constant_like("v_th", v_th, voltage)
@@ -53,7 +56,23 @@ def fire_and_reset(
     if dtype is not None:
         floating = jnp.issubdtype(dtype, jnp.floating)
         spikes = as_spikes(spikes if floating else fired, dtype)
-    return voltage - fired * drop, spikes
+    resets = lax.stop_gradient(fired) if detach else fired
+    return voltage - resets * drop, spikes
+
+
+def hold_refractory(
+    remaining: Array, steps: int, before: Array, voltage: Array, spikes: Array
+) -> tuple[Array, Array, Array]:
+    """Keeps the potential `before` and silence where neurons are refractory.
+
+    `remaining` counts the steps for which they still are, from `steps` at a spike. Returns
+    `(remaining, voltage, spikes)`.
+    """
+    refractory = remaining > 0
+    voltage = jnp.where(refractory, before, voltage)
+    spikes = jnp.where(refractory, 0, spikes)
+    remaining = jnp.maximum(remaining - 1, 0)
+    return jnp.where(spikes > 0.5, steps, remaining), voltage, spikes
 
 
 def lif_step(
@@ -62,8 +81,13 @@ def lif_step(
     params: AnyLIFParameters,
     dt: float,
     surrogate: AbstractSurrogate,
+    *,
+    soft: bool = False,
+    detach: bool = False,
     dtype: Any = None,
 ) -> tuple[Array, Array]:
     """Integrate, fire, reset: `(voltage, spikes)`, jaxsnn's `lif_current_encoder`."""
     voltage = integrate_membrane(voltage, current, params, dt)
-    return fire_and_reset(voltage, params.v_th, params.v_reset, surrogate, dtype=dtype)
+    return fire_and_reset(
+        voltage, params.v_th, params.v_reset, surrogate, soft=soft, detach=detach, dtype=dtype
+    )

@@ -104,22 +104,23 @@ class LearnableLIFParameters(eqx.Module):
     """`LIFParameters` that are trained, and that may differ from neuron to neuron.
 
     Any neuron takes them in place of `LIFParameters`: `LIF(LearnableLIFParameters(10))`. What
-    is trained are the leaves `log_tau_mem`, `log_tau_syn` and `log_v_th`, which are 0 at first:
+    is trained are the leaves `log_tau_mem` and `log_v_th`, which are 0 at first:
 
-        tau  = tau_min + (first tau − tau_min) · exp(log_tau)
-        v_th = v_reset + (first v_th − v_reset) · exp(log_v_th)
+        tau_mem = tau_min + (first tau_mem − tau_min) · exp(log_tau_mem)
+        v_th    = v_reset + (first v_th − v_reset) · exp(log_v_th)
 
     so that training leaves neither the stable range of Euler's method nor that of the
     threshold, and that the constants are those given, to the bit, until they are trained. A
-    layer keeps the leaves of the constants that it uses, and no others.
+    layer keeps the leaves of the constants that it uses, and no others. The time constant of a
+    synapse is trained by `Synapse`, which has it.
 
     ```python
     >>> import equinox as eqx, jax.numpy as jnp
     >>> from jaxsnn_eqx import LIF, LearnableLIFParameters
     >>> neurons = LIF(LearnableLIFParameters(2, tau_mem=[5e-3, 2e-2]))
-    >>> currents = jnp.full((50, 2), 0.5)
+    >>> currents = jnp.full((50, 2), 2.0)
     >>> neurons(currents).sum(axis=0)
-    Array([23.,  7.], dtype=float32)
+    Array([25.,  7.], dtype=float32)
     >>> grads = eqx.filter_grad(lambda n: n(currents).sum())(neurons)
     >>> bool((grads.params.log_v_th < 0).all())
     True
@@ -131,11 +132,11 @@ class LearnableLIFParameters(eqx.Module):
     - `shape`: shape of the layer, an int or a tuple of ints: each neuron has constants of its
         own. With `()` all neurons share them.
     - `params`: a `LIFParameters` with the first constants.
-    - `tau_min`: what the time constants stay above, in seconds (static); at least the `dt` of
+    - `tau_min`: what `tau_mem` stays above, in seconds (static); at least the `dt` of
         the layer.
-    - `tau_mem`, `tau_syn`, `v_th`, `v_leak`, `v_reset`: the first constants of each neuron, of
-        a shape that broadcasts to `shape`, in place of those in `params`. The last two stay as
-        they are given. (Keyword only.)
+    - `tau_mem`, `v_th`, `v_leak`, `v_reset`: the first constants of each neuron, of a shape
+        that broadcasts to `shape`, in place of those in `params`. The last two stay as they are
+        given. (Keyword only.)
 
     **Raises:** `ValueError` for a time constant that is not above `tau_min`, a `v_th` that is
     not above `v_reset`, or what does not broadcast to `shape`. Values that are traced (inside
@@ -146,7 +147,6 @@ class LearnableLIFParameters(eqx.Module):
     """
 
     log_tau_mem: Float[Array, "*shape"] | None
-    log_tau_syn: Float[Array, "*shape"] | None
     log_v_th: Float[Array, "*shape"] | None
     first: dict[str, Fixed]
     tau_min: float = eqx.field(static=True, converter=positive_number("tau_min"))
@@ -158,14 +158,12 @@ class LearnableLIFParameters(eqx.Module):
         tau_min: float = 1e-3,
         *,
         tau_mem: ArrayLike | NestedNumbers | None = None,
-        tau_syn: ArrayLike | NestedNumbers | None = None,
         v_th: ArrayLike | NestedNumbers | None = None,
         v_leak: ArrayLike | NestedNumbers | None = None,
         v_reset: ArrayLike | NestedNumbers | None = None,
     ):
         given = {
             "tau_mem": tau_mem,
-            "tau_syn": tau_syn,
             "v_th": v_th,
             "v_leak": v_leak,
             "v_reset": v_reset,
@@ -175,11 +173,9 @@ class LearnableLIFParameters(eqx.Module):
             for name, value in given.items()
         }
         tau_min = positive_number("tau_min")(tau_min)
-        _check_above("tau_mem", first["tau_mem"], "tau_min", tau_min)
-        _check_above("tau_syn", first["tau_syn"], "tau_min", tau_min)
-        _check_above("v_th", first["v_th"], "v_reset", first["v_reset"])
+        check_above("tau_mem", first["tau_mem"], "tau_min", tau_min)
+        check_above("v_th", first["v_th"], "v_reset", first["v_reset"])
         self.log_tau_mem = jnp.zeros_like(first["tau_mem"])
-        self.log_tau_syn = jnp.zeros_like(first["tau_syn"])
         self.log_v_th = jnp.zeros_like(first["v_th"])
         self.first = {name: Fixed(value) for name, value in first.items()}
         self.tau_min = tau_min
@@ -187,17 +183,12 @@ class LearnableLIFParameters(eqx.Module):
     @property
     def tau_mem(self) -> Float[Array, "*shape"]:
         """The membrane time constants in seconds, above `tau_min`."""
-        return _grown(self.first["tau_mem"].value, self.tau_min, self.log_tau_mem)
-
-    @property
-    def tau_syn(self) -> Float[Array, "*shape"]:
-        """The synaptic time constants in seconds, above `tau_min`."""
-        return _grown(self.first["tau_syn"].value, self.tau_min, self.log_tau_syn)
+        return grown(self.first["tau_mem"].value, self.tau_min, self.log_tau_mem)
 
     @property
     def v_th(self) -> Float[Array, "*shape"]:
         """The thresholds, above `v_reset`."""
-        return _grown(self.first["v_th"].value, self.v_reset, self.log_v_th)
+        return grown(self.first["v_th"].value, self.v_reset, self.log_v_th)
 
     @property
     def v_leak(self) -> Float[Array, "*shape"]:
@@ -223,7 +214,7 @@ def _of_shape(name: str, value: ArrayLike | NestedNumbers, shape: int | tuple) -
         ) from error
 
 
-def _check_above(name: str, value: Array, floor_name: str, floor: float | Array) -> None:
+def check_above(name: str, value: Array, floor_name: str, floor: float | Array) -> None:
     if isinstance(value, Tracer) or isinstance(floor, Tracer):
         return
     lowest = np.asarray(floor, value.dtype)
@@ -234,7 +225,7 @@ def _check_above(name: str, value: Array, floor_name: str, floor: float | Array)
         )
 
 
-def _grown(first: Array, floor: float | Array, log: Array | None) -> Array:
+def grown(first: Array, floor: float | Array, log: Array | None) -> Array:
     """`floor + (first − floor) · exp(log)`: `first` itself for 0, never below `floor`."""
     if log is None:
         return first
@@ -252,7 +243,7 @@ def parameters_of(*used: str) -> Callable[[AnyLIFParameters], AnyLIFParameters]:
     def convert(params: LIFParameters | LearnableLIFParameters) -> AnyLIFParameters:
         if not isinstance(params, LearnableLIFParameters):
             return as_parameters(params)
-        logs = ("log_tau_mem", "log_tau_syn", "log_v_th")
+        logs = ("log_tau_mem", "log_v_th")
         unused = [log for log in logs if log.removeprefix("log_") not in used]
         return eqx.tree_at(
             lambda p: [getattr(p, log) for log in unused],

@@ -19,7 +19,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jax import lax
 
-_FORMAT = 1
+_FORMAT = 2  # in 1, `LIF`, `LI` and `ALIF` had a synapse of their own
 _Model = TypeVar("_Model")
 
 

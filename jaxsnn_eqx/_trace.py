@@ -27,11 +27,12 @@ def trace(
 
     ```python
     >>> import jax.numpy as jnp
-    >>> from jaxsnn_eqx import LIF, ConstantCurrentLIFEncoder, trace
+    >>> from jaxsnn_eqx import LIF, ConstantCurrentLIFEncoder, Synapse, trace
     >>> voltages, spikes = trace(ConstantCurrentLIFEncoder(seq_length=4), 2.0)
     >>> voltages, spikes
     (Array([0.2  , 0.38 , 0.542, 0.   ], dtype=float32), Array([0., 0., 0., 1.], dtype=float32))
-    >>> currents, _ = trace(LIF(), jnp.ones(3), record=lambda state: state.current)
+    >>> neurons = Synapse(LIF(), immediate=False)
+    >>> currents, _ = trace(neurons, jnp.ones(3), record=lambda state: state.current)
     >>> currents
     Array([1.  , 1.8 , 2.44], dtype=float32)
 

@@ -23,15 +23,38 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 import equinox as eqx
+import hypothesis
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import pytest
 
 import jaxsnn_eqx as snn
 
+hypothesis.settings.register_profile("same_cases", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("same_cases")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+class draw:
+    """`uniform` and `normal` of `jax.random`, by NumPy: other numbers, and none to compile."""
+
+    @staticmethod
+    def uniform(key, shape=(), dtype=None, minval=0.0, maxval=1.0):
+        numbers = np.asarray(_generator(key).uniform(minval, maxval, shape))
+        return jnp.asarray(numbers.astype(dtype or jnp.result_type(float)))
+
+    @staticmethod
+    def normal(key, shape=(), dtype=None):
+        numbers = np.asarray(_generator(key).normal(size=shape))
+        return jnp.asarray(numbers.astype(dtype or jnp.result_type(float)))
+
+
+def _generator(key) -> np.random.Generator:
+    return np.random.default_rng(np.asarray(jr.key_data(key)).ravel())
+
 
 LENGTH = 12
 VALUES = (5,)  # one sample of values; a signal has (LENGTH, 5)
@@ -50,6 +73,7 @@ class Case:
     spikes: tuple[float, ...] | None = (0.0, 1.0)
     channels: int | None = None  # a last axis that the output has besides the input's
     nan_stays: int = LENGTH  # for how many steps after its own a NaN sample is remembered
+    variant: bool = False  # other arguments of a layer that is there with its usual ones
 
     @property
     def takes_values(self) -> bool:
@@ -70,10 +94,9 @@ class Case:
         return isinstance(self.layer, snn.AbstractDecoder)
 
     def input(self, shape=VALUES, dtype=jnp.float32, seed=1, length=LENGTH):
-        """Values of `shape`, or a signal with time in front."""
+        """Values of `shape`, or a signal with time in front: a NumPy array."""
         shape = shape if self.takes_values else (length, *shape)
-        x = jr.uniform(jr.key(seed), shape, minval=self.low, maxval=self.high)
-        return x.astype(dtype)
+        return np.random.default_rng(seed).uniform(self.low, self.high, shape).astype(dtype)
 
     def first(self, x):
         return x if self.takes_values else x[0]
@@ -94,10 +117,25 @@ def _linear(n_in, n_out, bias, seed):
     return eqx.tree_at(lambda m: m.weight, linear, 3 * linear.weight)
 
 
-def cases(which: Callable[[Case], bool]):
-    """The cases of CASES that a law holds for, to parametrise its test with."""
+def slow(*values):
+    """The values of a parameter that only `pytest -m slow` tries."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+def cases(which: Callable[[Case], bool], *, variants: bool = True):
+    """The cases of CASES that a law holds for, to parametrise its test with.
+
+    Without `variants`, only `pytest -m slow` tries those that are other arguments of a layer
+    which is there with its usual ones.
+    """
     chosen = {name: case for name, case in CASES.items() if which(case)}
-    return pytest.mark.parametrize("case", chosen.values(), ids=chosen.keys())
+    params = [
+        pytest.param(
+            case, id=name, marks=[pytest.mark.slow] if case.variant and not variants else []
+        )
+        for name, case in chosen.items()
+    ]
+    return pytest.mark.parametrize("case", params)
 
 
 def collectives(compiled) -> list[str]:
@@ -118,26 +156,31 @@ def with_static(layer, **fields):
 
 _LAYERS = (
     snn.OverTime(_linear(5, 8, True, 0)),
-    snn.LIF(),
+    snn.Synapse(snn.LIF(), immediate=False),
     snn.OverTime(_linear(8, 3, False, 1)),
-    snn.LI(),
+    snn.Synapse(snn.LI()),
 )
 _SIGNED = (-1.0, 0.0, 1.0)
-_FAST = snn.LIFParameters(tau_syn=2e-3, tau_mem=4e-3, v_th=0.7, v_leak=0.1, v_reset=-0.2)
+_FAST = snn.LIFParameters(tau_mem=4e-3, v_th=0.7, v_leak=0.1, v_reset=-0.2)
 
 CASES = {
     "constant_current_lif": Case(snn.ConstantCurrentLIFEncoder(LENGTH)),
-    "constant_current_lif_fast": Case(snn.ConstantCurrentLIFEncoder(LENGTH, _FAST)),
+    "constant_current_lif_fast": Case(
+        snn.ConstantCurrentLIFEncoder(LENGTH, _FAST), variant=True
+    ),
     "lif_current": Case(snn.LIFCurrentEncoder()),
     "spatio_temporal": Case(snn.SpatioTemporalEncoder(LENGTH, 1.1e-2), high=1.0),
     "spatio_temporal_early": Case(
-        snn.SpatioTemporalEncoder(LENGTH, 1e-2, 2.5e-3, 1e-3), high=1.0
+        snn.SpatioTemporalEncoder(LENGTH, 1e-2, 2.5e-3, 1e-3), high=1.0, variant=True
     ),
     "learnable_lif": Case(snn.LearnableLIFEncoder(VALUES, LENGTH), elementwise=False),
     "lif_latency": Case(snn.LIFLatencyEncoder(LENGTH, _FAST)),
     "latency": Case(snn.LatencyEncoder(LENGTH, 1.1e-2), high=1.0),
     "latency_log": Case(
-        snn.LatencyEncoder(LENGTH, 1e-2, tau=8e-3, threshold=0.2), low=0.1, high=1.0
+        snn.LatencyEncoder(LENGTH, 1e-2, tau=8e-3, threshold=0.2),
+        low=0.1,
+        high=1.0,
+        variant=True,
     ),
     "first_spike": Case(snn.TimeToFirstSpikeEncoder(LENGTH, 6e-3), high=1.0),
     "poisson": Case(snn.PoissonEncoder(LENGTH, 500.0), high=1.0, draws=True),
@@ -147,6 +190,7 @@ CASES = {
         high=1.0,
         draws=True,
         spikes=_SIGNED,
+        variant=True,
     ),
     "poisson_signal": Case(snn.PoissonEncoder(None, 500.0), high=1.0, draws=True),
     "regular_rate": Case(snn.RegularRateEncoder(LENGTH, 700.0), high=1.0),
@@ -160,6 +204,7 @@ CASES = {
         ),
         high=1.0,
         elementwise=False,
+        variant=True,
     ),
     "fields_trained": Case(
         snn.Preprocessed(
@@ -170,35 +215,54 @@ CASES = {
         elementwise=False,
     ),
     "delta": Case(snn.DeltaEncoder(1.0), spikes=_SIGNED, nan_stays=1),
-    "delta_rises": Case(snn.DeltaEncoder(1.0, signed=False), nan_stays=1),
-    "delta_trained": Case(snn.DeltaEncoder(jnp.array(1.0)), spikes=_SIGNED, nan_stays=1),
+    "delta_rises": Case(snn.DeltaEncoder(1.0, signed=False), nan_stays=1, variant=True),
+    "delta_trained": Case(
+        snn.DeltaEncoder(jnp.array(1.0)), spikes=_SIGNED, nan_stays=1, variant=True
+    ),
     "threshold": Case(snn.ThresholdEncoder(0.5, 0.5), spikes=_SIGNED, nan_stays=1),
     "step_forward": Case(snn.StepForwardEncoder(1.0), spikes=_SIGNED),
     "moving_window": Case(snn.MovingWindowEncoder(1.0), spikes=_SIGNED, nan_stays=3),
     "sigma_delta": Case(snn.SigmaDeltaEncoder(0.7), spikes=None),
-    "sigma_delta_binary": Case(snn.SigmaDeltaEncoder(0.7, graded=False), spikes=_SIGNED),
+    "sigma_delta_binary": Case(
+        snn.SigmaDeltaEncoder(0.7, graded=False), spikes=_SIGNED, variant=True
+    ),
     "pulse_width": Case(snn.PulseWidthEncoder(4e-3), high=1.0, nan_stays=3),
     "level_crossing": Case(snn.LevelCrossingEncoder((1.0, 2.0, 3.0)), channels=6, nan_stays=1),
     "bens_spiker": Case(snn.BensSpikerEncoder((0.5, 1.0, 0.5), 0.2), high=2.0),
     "lif": Case(snn.LIF()),
-    "lif_fast": Case(snn.LIF(_FAST, checkpoint_every=5)),
-    "lif_soft": Case(snn.LIF(_FAST, soft_reset=True)),
+    "lif_fast": Case(snn.LIF(_FAST, checkpoint_every=5), variant=True),
+    "lif_soft": Case(snn.LIF(_FAST, soft_reset=True, detach_reset=True), variant=True),
     "lif_refractory": Case(snn.LIF(_FAST, refractory=2e-3)),
     "alif": Case(snn.ALIF(_FAST, 2e-2, 0.5)),
-    "alif_trained": Case(snn.ALIF(_FAST, 2e-2, jnp.array(0.5))),
-    "lif_learnable": Case(snn.LIF(snn.LearnableLIFParameters((), _FAST)), elementwise=False),
+    "alif_trained": Case(snn.ALIF(_FAST, 2e-2, jnp.array(0.5), refractory=1e-3), variant=True),
+    "lif_learnable": Case(
+        snn.LIF(snn.LearnableLIFParameters((), _FAST)), elementwise=False, variant=True
+    ),
     "lif_learnable_each": Case(
         snn.LIF(snn.LearnableLIFParameters(VALUES, _FAST), refractory=2e-3), elementwise=False
     ),
     "alif_learnable": Case(
         snn.ALIF(snn.LearnableLIFParameters(VALUES, _FAST), 2e-2, jnp.array(0.5)),
         elementwise=False,
+        variant=True,
     ),
     "li_learnable": Case(
-        snn.LI(snn.LearnableLIFParameters(VALUES)), low=-2.0, elementwise=False
+        snn.LI(snn.LearnableLIFParameters(VALUES)), low=-2.0, elementwise=False, variant=True
     ),
+    "synapse": Case(snn.Synapse(snn.LIF())),
+    "synapse_later": Case(snn.Synapse(snn.LIF(_FAST), 2e-3, immediate=False)),
+    "synapse_trained": Case(
+        snn.Synapse(snn.LIF(), jnp.array(3e-3)), elementwise=False, variant=True
+    ),
+    "synapse_alif": Case(
+        snn.Synapse(snn.ALIF(_FAST, 2e-2, 0.5), 2e-3, immediate=False), variant=True
+    ),
+    "synapse_li": Case(snn.Synapse(snn.LI()), low=-2.0),
     "recurrent": Case(
-        snn.Recurrent(snn.LIF(_FAST, refractory=1e-3), _linear(5, 5, True, 4)),
+        snn.Recurrent(
+            snn.Synapse(snn.LIF(_FAST, refractory=1e-3), 2e-3, immediate=False),
+            _linear(5, 5, True, 4),
+        ),
         elementwise=False,
     ),
     "recurrent_alif": Case(
@@ -206,6 +270,7 @@ CASES = {
             snn.ALIF(_FAST, beta=jnp.array(0.3), checkpoint_every=4), _linear(5, 5, False, 4)
         ),
         elementwise=False,
+        variant=True,
     ),
     "li": Case(snn.LI(), low=-2.0),
     "max_over_time": Case(snn.MaxOverTime(), low=-2.0),

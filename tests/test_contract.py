@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from conftest import CASES, LENGTH, cases, collectives, with_static
+from conftest import CASES, LENGTH, cases, collectives, draw, with_static
 from jax import lax
 
 import jaxsnn_eqx as snn
@@ -17,6 +17,7 @@ import jaxsnn_eqx as snn
 KEY = jr.key(7)
 
 every_case = cases(lambda case: True)
+usual_cases = cases(lambda case: True, variants=False)
 
 
 def _key(case):
@@ -24,6 +25,7 @@ def _key(case):
 
 
 def assert_agree(case, a, b):
+    a, b = np.asarray(a), np.asarray(b)
     assert a.shape == b.shape
     assert a.dtype == b.dtype
     if case.elementwise:
@@ -63,11 +65,11 @@ def test_chunks_equal_the_whole(case, cuts):
     for start, stop in itertools.pairwise(cuts):
         state, out = case.run(state, x, start, stop, key)
         outs.append(out)
-    out = outs[-1] if case.reduces else jnp.concatenate(outs)
+    out = outs[-1] if case.reduces else np.concatenate(outs)
     assert_agree(case, out, case.layer(x, key=key))
 
 
-@every_case
+@usual_cases
 def test_every_chunk_keeps_the_structure_of_the_state(case):
     x, key = case.input(), _key(case)
     state = case.layer.init(case.first(x))
@@ -89,14 +91,14 @@ def test_jit_agrees_with_eager(case):
 
 @every_case
 def test_vmap_equals_a_loop_over_the_batch(case):
-    xs = jnp.stack([case.input(seed=seed) for seed in range(3)])
+    xs = np.stack([case.input(seed=seed) for seed in range(3)])
     key = _key(case)
     batched = jax.vmap(lambda x: case.layer(x, key=key))(xs)
     looped = jnp.stack([case.layer(x, key=key) for x in xs])
     assert_agree(case, batched, looped)
 
 
-@every_case
+@usual_cases
 def test_an_ensemble_by_filter_vmap_equals_its_members(case):
     x, key = case.input(), _key(case)
 
@@ -130,7 +132,7 @@ def test_a_longer_sequence_keeps_the_prefix(case):
     assert_agree(case, out[:LENGTH], case.layer(x, key=key))
 
 
-@every_case
+@usual_cases
 @pytest.mark.parametrize(
     "dtype", [jnp.bfloat16, pytest.param(jnp.float16, marks=pytest.mark.slow)], ids=str
 )
@@ -149,7 +151,7 @@ def test_the_output_has_the_floating_dtype_of_the_input(case, dtype):
     assert all(s.dtype == jnp.float32 for s in jax.tree.leaves(floats))
 
 
-@every_case
+@usual_cases
 def test_float64_stays_float64(case, x64):
     x = case.input().astype(jnp.float64)
     layer = jax.tree.map(
@@ -162,7 +164,7 @@ def test_float64_stays_float64(case, x64):
     assert mismatch <= 0.02
 
 
-@cases(lambda c: c.elementwise)
+@cases(lambda c: c.elementwise, variants=False)
 @pytest.mark.parametrize("shape", [(), (0,), (2, 3, 4)], ids=str)
 def test_any_shape(case, shape):
     x = case.input(shape)
@@ -174,7 +176,7 @@ def test_any_shape(case, shape):
         np.testing.assert_array_equal(out.ravel(), flat_case.ravel())
 
 
-@every_case
+@usual_cases
 def test_integers_booleans_lists_and_numpy_are_converted_at_entry(case):
     x = case.input() > (case.low + case.high) / 2
     expected = case.layer(x.astype(jnp.float32), key=_key(case))
@@ -184,7 +186,7 @@ def test_integers_booleans_lists_and_numpy_are_converted_at_entry(case):
         assert_agree(case, out, expected)
 
 
-@every_case
+@usual_cases
 def test_the_callers_array_is_left_alone(case):
     x = np.array(case.input())
     before = x.copy()
@@ -192,7 +194,7 @@ def test_the_callers_array_is_left_alone(case):
     np.testing.assert_array_equal(x, before)
 
 
-@every_case
+@usual_cases
 def test_no_state_survives_to_the_next_call(case):
     x, other = case.input(), case.input(seed=2)
     before = case.layer(x, key=_key(case))
@@ -215,7 +217,7 @@ def test_the_future_does_not_change_the_past(case):
     x, key = case.input(), _key(case)
     out = case.layer(x, key=key)
     for now in (1, 5, LENGTH - 1):
-        other = x.at[now:].set(case.input(seed=9)[now:])
+        other = np.concatenate([x[:now], case.input(seed=9)[now:]])
         assert_agree(case, case.layer(other, key=key)[:now], out[:now])
 
 
@@ -223,10 +225,13 @@ def test_the_future_does_not_change_the_past(case):
 def test_nan_in_one_place_is_nan_there_and_nowhere_else(case):
     x = case.input()
     clean = case.layer(x)
-    dirty = case.layer(x.at[..., 2].set(jnp.nan))
+    bad = x.copy()
+    bad[..., 2] = np.nan
+    dirty = case.layer(bad)
     if case.channels is not None:
-        clean, dirty = jnp.moveaxis(clean, -1, 1), jnp.moveaxis(dirty, -1, 1)
+        clean, dirty = np.moveaxis(clean, -1, 1), np.moveaxis(dirty, -1, 1)
     rest = [0, 1, 3, 4]
+    clean, dirty = np.asarray(clean), np.asarray(dirty)
     np.testing.assert_array_equal(dirty[..., rest], clean[..., rest])
     assert np.isnan(dirty[-1, ..., 2] if dirty.ndim > 1 else dirty[2]).all()
 
@@ -234,8 +239,10 @@ def test_nan_in_one_place_is_nan_there_and_nowhere_else(case):
 @cases(lambda c: c.encodes and not c.takes_values and not c.draws)
 def test_a_nan_sample_is_nan_as_long_as_it_is_remembered(case):
     clean = case.layer(case.input())
-    dirty = case.layer(case.input().at[4].set(jnp.nan))
-    last = 4 + case.nan_stays
+    bad = case.input()
+    bad[4] = np.nan
+    dirty = case.layer(bad)
+    last, clean, dirty = 4 + case.nan_stays, np.asarray(clean), np.asarray(dirty)
     np.testing.assert_array_equal(dirty[:4], clean[:4])
     assert np.isnan(dirty[4 : last + 1]).all()
     np.testing.assert_array_equal(dirty[last + 1 :], clean[last + 1 :])
@@ -257,7 +264,7 @@ def test_forward_and_reverse_mode_agree(case):
         [jr.normal(k, a.shape, a.dtype) for k, a in zip(keys[1:], leaves, strict=True)]
     )
     out, out_dot = jax.jvp(f, primals, tangents)
-    v = jr.normal(keys[0], out.shape, out.dtype)
+    v = draw.normal(keys[0], out.shape, out.dtype)
     cotangents = jax.vjp(f, *primals)[1](v)
     left = jnp.vdot(v, out_dot)
     right = sum(
@@ -268,9 +275,9 @@ def test_forward_and_reverse_mode_agree(case):
     assert float(jnp.abs(out_dot).max()) > 0
 
 
-@every_case
+@usual_cases
 def test_gradients_are_finite_under_jit_and_vmap(case):
-    xs = jnp.stack([case.input(seed=seed) for seed in range(3)])
+    xs = np.stack([case.input(seed=seed) for seed in range(3)])
     key = _key(case)
 
     @eqx.filter_jit
@@ -287,12 +294,12 @@ def test_gradients_are_finite_under_jit_and_vmap(case):
     np.testing.assert_allclose(g, np.stack(alone), rtol=1e-4, atol=1e-5)
 
 
-@cases(lambda c: c.has_dtype)
+@cases(lambda c: c.has_dtype, variants=False)
 def test_boolean_and_integer_spikes_are_the_same_spikes(case):
     x = case.input()
     spikes = case.layer(x, key=_key(case))
     unsigned = case.spikes == (0.0, 1.0)
-    for dtype in (jnp.bool_, jnp.uint8, jnp.bfloat16) if unsigned else (jnp.int8, jnp.bfloat16):
+    for dtype in (jnp.bool_, jnp.uint8) if unsigned else (jnp.int8,):
         layer = with_static(case.layer, dtype=jnp.dtype(dtype))
         out = layer(x, key=_key(case))
         assert out.dtype == dtype
@@ -307,7 +314,7 @@ def test_boolean_and_integer_spikes_are_the_same_spikes(case):
     np.testing.assert_array_equal(grad, jnp.zeros_like(x))
 
 
-@every_case
+@usual_cases
 def test_a_layer_survives_saving_and_loading(case, tmp_path):
     eqx.tree_serialise_leaves(tmp_path / "layer.eqx", case.layer)
     blank = jax.tree.map(lambda a: 0 * a if eqx.is_inexact_array(a) else a, case.layer)
@@ -316,7 +323,7 @@ def test_a_layer_survives_saving_and_loading(case, tmp_path):
     np.testing.assert_array_equal(loaded(x, key=_key(case)), case.layer(x, key=_key(case)))
 
 
-@every_case
+@usual_cases
 def test_a_layer_fits_sequential(case):
     x = case.input()
     sequential = eqx.nn.Sequential([case.layer, eqx.nn.Lambda(lambda x: 2 * x)])
@@ -325,7 +332,7 @@ def test_a_layer_fits_sequential(case):
     assert_agree(case, out, 2 * case.layer(x, key=key))
 
 
-@every_case
+@usual_cases
 def test_new_values_and_keys_do_not_recompile(case):
     @eqx.debug.assert_max_traces(max_traces=1)
     def call(layer, x, key):
@@ -343,6 +350,16 @@ def test_a_layer_may_be_an_argument_of_plain_jit(case):
     np.testing.assert_allclose(out, case.layer(x, key=key), rtol=2e-5, atol=2e-6)
 
 
+BY_HAND = (
+    "constant_current_lif",
+    "poisson",
+    "delta",
+    "recurrent",
+    "network",
+    "network_chunked",
+)
+
+
 def _sharded_forms(case):
     """The derivative of a batch over eight devices: divided by the compiler, and by hand."""
     mesh = jax.make_mesh((8,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
@@ -355,15 +372,15 @@ def _sharded_forms(case):
     spec = jax.sharding.PartitionSpec("batch")
     specs = {"in_specs": spec, "out_specs": spec}
     by_hand = ft.partial(jax.shard_map, call_and_grad, mesh=mesh, **specs)
-    forms = [call_and_grad, by_hand()]
-    if case is CASES["network"] or case is CASES["recurrent"]:
-        forms.append(by_hand(check_vma=False))
+    forms = [call_and_grad]
+    if any(case is CASES[name] for name in BY_HAND):
+        forms += [by_hand(check_vma=True), by_hand(check_vma=False)]
     return call_and_grad, forms, jax.NamedSharding(mesh, spec)
 
 
-@every_case
+@usual_cases
 def test_a_batch_over_eight_devices_needs_no_collective(case):
-    xs = jnp.stack([case.input(seed=seed) for seed in range(8)])
+    xs = np.stack([case.input(seed=seed) for seed in range(8)])
     alone, forms, sharding = _sharded_forms(case)
     expected = jax.jit(alone)(xs)
     xs = jax.device_put(xs, sharding)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import draw
 
 import jaxsnn_eqx as snn
 
@@ -17,13 +18,13 @@ DECODERS = [
 
 @pytest.mark.parametrize(("decoder", "reference"), DECODERS)
 def test_against_numpy(decoder, reference):
-    xs = np.asarray(jr.normal(jr.key(0), (17, 3, 4)))
+    xs = np.asarray(draw.normal(jr.key(0), (17, 3, 4)))
     np.testing.assert_allclose(decoder(xs), reference(xs, axis=0), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("decoder", "reference"), DECODERS)
 def test_step_returns_the_running_value(decoder, reference):
-    xs = np.asarray(jr.normal(jr.key(0), (6, 3)))
+    xs = np.asarray(draw.normal(jr.key(0), (6, 3)))
     state = decoder.init(xs[0])
     for t in range(6):
         state, value = decoder.step(state, xs[t])

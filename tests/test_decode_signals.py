@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import draw
 
 import jaxsnn_eqx as snn
 
@@ -260,7 +261,7 @@ CODES = {
 
 @pytest.mark.parametrize(("encoder", "delay"), CODES.values(), ids=CODES.keys())
 def test_spikes_know_nothing_of_the_samples_to_come(encoder, delay):
-    xs = jnp.abs(jr.normal(jr.key(0), (60, 4))) + 0.5
+    xs = jnp.abs(draw.normal(jr.key(0), (60, 4))) + 0.5
     other = xs.at[30:].set(5.0 - xs[30:])
     spikes, changed = np.asarray(encoder(xs)), np.asarray(encoder(other))
     assert np.abs(spikes).sum() > 10

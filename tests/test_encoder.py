@@ -7,6 +7,7 @@ import jax.random as jr
 import numpy as np
 import optax
 import pytest
+from conftest import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
@@ -48,7 +49,7 @@ def test_lif_current_against_a_numpy_loop(x64):
 
 
 def test_a_held_current_is_a_constant_signal():
-    x = jr.uniform(jr.key(0), (40,), maxval=5.0)
+    x = draw.uniform(jr.key(0), (40,), maxval=5.0)
     held = snn.ConstantCurrentLIFEncoder(30)(x)
     np.testing.assert_array_equal(held, snn.LIFCurrentEncoder()(jnp.tile(x, (30, 1))))
 
@@ -94,7 +95,7 @@ def test_with_the_smooth_spike_gradients_equal_finite_differences(layer, x64):
     else:
         layer = snn.ConstantCurrentLIFEncoder(25, PARAMS, surrogate=smooth)
     arrays, static = eqx.partition(layer, eqx.is_inexact_array)
-    weights = jr.normal(jr.key(0), (25, 3))
+    weights = draw.normal(jr.key(0), (25, 3))
 
     def f(arrays, x):
         return jnp.vdot(weights, eqx.combine(arrays, static)(x))
@@ -152,7 +153,7 @@ def test_spatio_temporal_nan_is_nan_at_every_step():
 
 
 def test_spatio_temporal_fires_exactly_once():
-    x = jr.uniform(jr.key(0), (500,))
+    x = draw.uniform(jr.key(0), (500,))
     out = snn.SpatioTemporalEncoder(31, 3e-2)(x)
     np.testing.assert_array_equal(out.sum(axis=0), 1)
     np.testing.assert_array_equal(
@@ -176,7 +177,7 @@ def test_spatio_temporal_keeps_nothing_but_its_input_for_the_reverse_pass():
 
 
 def test_learnable_starts_as_the_fixed_encoder():
-    x = jr.uniform(jr.key(0), (200,), maxval=5.0)
+    x = draw.uniform(jr.key(0), (200,), maxval=5.0)
     fixed = snn.ConstantCurrentLIFEncoder(50, PARAMS)(x)
     learnable = snn.LearnableLIFEncoder((200,), 50, PARAMS)
     assert np.mean(np.asarray(learnable(x) != fixed)) < 1e-3

@@ -1,11 +1,14 @@
 """The integrator's derivative, checked four ways, and everything JAX does around it."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import draw, slow
 from jax import lax
 from jax.sharding import PartitionSpec as P
 from jax.test_util import check_grads
@@ -16,6 +19,7 @@ from jaxsnn_eqx import (
     ConstantCurrentLIFEncoder,
     LIFCurrentEncoder,
     SuperSpike,
+    Synapse,
 )
 from jaxsnn_eqx import integrate as integrate_step
 from jaxsnn_eqx._integrate import chunk_length
@@ -49,13 +53,13 @@ def naive(cell, state, xs):
 
 def problem(length=23, n=4, seed=0, dtype=jnp.float32, surrogate=SuperSpike(SLOPE)):
     k1, k2, k3 = jr.split(jr.key(seed), 3)
-    cell = LIFCell(jr.uniform(k1, (n,), dtype, 0.1, 0.4), jnp.ones((), jnp.int32), surrogate)
+    cell = LIFCell(draw.uniform(k1, (n,), dtype, 0.1, 0.4), jnp.ones((), jnp.int32), surrogate)
     state = (
-        0.3 * jr.normal(k2, (n,), dtype),
+        0.3 * draw.normal(k2, (n,), dtype),
         jnp.zeros((n,), dtype),
         jnp.zeros((), jnp.int32),
     )
-    return cell, state, 0.4 * jr.normal(k3, (length, n), dtype) + 0.3
+    return cell, state, 0.4 * draw.normal(k3, (length, n), dtype) + 0.3
 
 
 def loss_of(run, **kwargs):
@@ -75,7 +79,7 @@ def arguments(length=23, **kwargs):
     return cell.rate, v, i, xs, cell
 
 
-EVERY = [None, 1, 2, 5, 7, 22, 23, 40]
+EVERY = [None, 1, 5, 23, *slow(2, 7, 22, 40)]
 
 
 @pytest.mark.parametrize("every", EVERY)
@@ -111,7 +115,7 @@ def test_gradient_equals_autodiff_of_the_naive_scan(every):
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3])
-@pytest.mark.parametrize("every", [None, 1, 2, 7])
+@pytest.mark.parametrize("every", [1, 2, *slow(None, 7)])
 def test_short_sequences(length, every):
     args = arguments(length)
     got = jax.grad(loss_of(integrate, checkpoint_every=every), argnums=(0, 1, 2, 3))(*args)
@@ -129,7 +133,7 @@ def test_forward_against_reverse(every):
     def f(*floats):
         return loss(*floats, args[-1])
 
-    tangents = [jr.normal(jr.key(i), a.shape) for i, a in enumerate(args[:4])]
+    tangents = [draw.normal(jr.key(i), a.shape) for i, a in enumerate(args[:4])]
     _, forward = jax.jvp(f, args[:4], tuple(tangents))
     reverse = jax.grad(f, argnums=(0, 1, 2, 3))(*args[:4])
     inner = sum(float(jnp.vdot(g, t)) for g, t in zip(reverse, tangents, strict=True))
@@ -189,8 +193,18 @@ def test_with_the_smooth_function_autodiff_equals_finite_differences(every, x64)
 FWD, REV = jax.jacfwd, jax.jacrev
 
 
-@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 5, 9])
-@pytest.mark.parametrize(("outer", "inner"), [(FWD, REV), (REV, FWD), (FWD, FWD), (REV, REV)])
+@pytest.mark.parametrize(
+    ("outer", "inner", "every"),
+    [
+        (FWD, REV, 5),
+        (REV, REV, 5),
+        (FWD, REV, 9),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in itertools.product((FWD, REV), (FWD, REV), (1, 5, 9))
+        ),
+    ],
+)
 def test_hessian_with_the_smooth_function(every, outer, inner, x64):
     args = arguments(length=9, dtype=jnp.float64, surrogate=SuperSpike(SLOPE).smooth)
     got = outer(inner(loss_of(integrate, checkpoint_every=every)))(*args)
@@ -200,7 +214,7 @@ def test_hessian_with_the_smooth_function(every, outer, inner, x64):
     np.testing.assert_allclose(jnp.diag(got), (up - down) / (2 * eps), rtol=1e-6)
 
 
-@pytest.mark.parametrize("every", [None, 5])
+@pytest.mark.parametrize("every", [5, *slow(None)])
 @pytest.mark.parametrize("outer", [FWD, REV])
 def test_hessian_through_the_surrogate_over_forward_mode(every, outer, x64):
     # Over reverse mode JAX forgets the surrogate, in the naive scan too.
@@ -263,8 +277,17 @@ def test_inside_scan_and_jit():
     np.testing.assert_allclose(descend(args[0]), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("axis_type", ["Auto", "Explicit"])
-@pytest.mark.parametrize("check_vma", [True, False])
+@pytest.mark.parametrize(
+    ("axis_type", "check_vma"),
+    [
+        ("Auto", True),
+        ("Explicit", False),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("Auto", False), ("Explicit", True))
+        ),
+    ],
+)
 def test_inside_shard_map(axis_type, check_vma):
     axis_types = (getattr(jax.sharding.AxisType, axis_type),)
     mesh = jax.make_mesh((4,), ("neurons",), axis_types=axis_types)
@@ -328,7 +351,7 @@ class Noisy(eqx.Module):
 
 
 @pytest.mark.parametrize("new_style", [True, False])
-@pytest.mark.parametrize("every", [None, 4, 10])
+@pytest.mark.parametrize("every", [4, *slow(None, 10)])
 def test_integer_boolean_and_key_leaves(new_style, every):
     key = jr.key(0) if new_style else jr.PRNGKey(0)
 
@@ -418,22 +441,30 @@ TRANSFORMED = {
 }
 
 
-@pytest.mark.parametrize("transformed", TRANSFORMED.values(), ids=TRANSFORMED.keys())
-@pytest.mark.parametrize("every", [1, 4])
-def test_what_a_step_closes_over_has_its_derivative(transformed, every, x64):
+ONCE = ("hessian", "reverse over reverse", "scan", "cond", "linearize", "checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("name", "every"),
+    [
+        *((name, 4) for name in TRANSFORMED),
+        *((name, 1) for name in TRANSFORMED if name not in ONCE),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [
+                *itertools.product(TRANSFORMED, (None, 2, 9, 40)),
+                *((n, 1) for n in ONCE),
+            ]
+        ),
+    ],
+)
+def test_what_a_step_closes_over_has_its_derivative(name, every, x64):
     def run(step, state, xs):
         return integrate_step(step, state, xs, checkpoint_every=every)
 
     w = jnp.asarray(W)
-    got, expected = transformed(run, w), transformed(lax.scan, w)
+    got, expected = TRANSFORMED[name](run, w), TRANSFORMED[name](lax.scan, w)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), got, expected)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("transformed", TRANSFORMED.values(), ids=TRANSFORMED.keys())
-@pytest.mark.parametrize("every", [None, 2, 9, 40])
-def test_what_a_step_closes_over_has_its_derivative_in_any_chunks(transformed, every, x64):
-    test_what_a_step_closes_over_has_its_derivative(transformed, every, None)
 
 
 def test_a_closed_over_integer_and_key_are_looked_at_when_they_change():
@@ -527,7 +558,7 @@ def test_short_sequences_are_not_cut_into_chunks(length):
 def test_large_states_run_two_steps_at_once_and_agree_to_the_bit(length):
     # 50,000 numbers: an even length takes two steps an iteration, an odd one does not
     encoder = LIFCurrentEncoder()
-    xs = 2 * jr.uniform(jr.key(0), (length, 50_000))
+    xs = 2 * draw.uniform(jr.key(0), (length, 50_000))
     state, spikes = encoder.run(encoder.init(xs[0]), xs, key=None)
     held = ConstantCurrentLIFEncoder(length)(xs[0])
 
@@ -544,8 +575,8 @@ def test_large_states_run_two_steps_at_once_and_agree_to_the_bit(length):
 @pytest.mark.parametrize("length", [6, 7])
 def test_large_states_have_the_derivatives_of_small_ones(length):
     encoder = LIFCurrentEncoder()
-    xs = 2 * jr.uniform(jr.key(0), (length, 10, 5_000))
-    dots, w = jr.normal(jr.key(1), (2, *xs.shape))
+    xs = 2 * draw.uniform(jr.key(0), (length, 10, 5_000))
+    dots, w = draw.normal(jr.key(1), (2, *xs.shape))
 
     def both(encode):
         gradient = jax.jit(jax.grad(lambda xs: jnp.vdot(w, encode(xs))))(xs)
@@ -571,7 +602,7 @@ def test_keeping_every_step_stores_one_potential_of_a_neuron():
     xs, w = jnp.ones((100, 1_000)), jnp.ones((100, 1_000))
 
     def temporary(every):
-        neuron = LIF(checkpoint_every=every)
+        neuron = Synapse(LIF(checkpoint_every=every), immediate=False)
         gradient = jax.grad(lambda xs, w: jnp.vdot(w, neuron(xs)))
         analysis = jax.jit(gradient).lower(xs, w).compile().memory_analysis()
         return analysis.temp_size_in_bytes / xs.nbytes

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from conftest import with_static
+from conftest import draw, with_static
 from jax.test_util import check_grads
 
 import jaxsnn_eqx as snn
@@ -68,10 +68,15 @@ def test_operations_of_linear_layers_against_a_count_by_hand():
     network = snn.Network(
         [
             snn.PoissonEncoder(30, 300.0),
-            snn.Network([snn.OverTime(hidden), snn.LIF(snn.LIFParameters(v_th=0.1))]),
-            snn.Recurrent(snn.LIF(), eqx.nn.Linear(8, 8, key=k2)),
+            snn.Network(
+                [
+                    snn.OverTime(hidden),
+                    snn.Synapse(snn.LIF(snn.LIFParameters(v_th=0.1)), immediate=False),
+                ]
+            ),
+            snn.Recurrent(snn.Synapse(snn.LIF(), immediate=False), eqx.nn.Linear(8, 8, key=k2)),
             snn.OverTime(eqx.nn.Linear(8, 3, use_bias=False, key=k3)),
-            snn.LI(),
+            snn.Synapse(snn.LI()),
             snn.MaxOverTime(),
         ]
     )
@@ -214,7 +219,7 @@ def test_van_rossum_far_above_the_time_of_the_spikes():
 
 
 def test_the_van_rossum_derivative(x64):
-    a, b = jr.uniform(jr.key(0), (2, 30), jnp.float64)
+    a, b = draw.uniform(jr.key(0), (2, 30), jnp.float64)
     distance = ft.partial(metrics.van_rossum_distance, tau=5e-3)
     check_grads(distance, (a, b), order=1, eps=1e-6)
     np.testing.assert_array_equal(jax.grad(distance)(a, a), 0)

@@ -1,11 +1,14 @@
 """Network and OverTime."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import draw
 
 import jaxsnn_eqx as snn
 
@@ -21,24 +24,40 @@ def _layers(first=None, last=None):
     return [
         *([] if first is None else [first]),
         snn.OverTime(_linear(6, 12, K[0])),
-        snn.LIF(),
+        snn.Synapse(snn.LIF(), immediate=False),
         snn.OverTime(_linear(12, 3, K[1], bias=False)),
-        snn.LI(),
+        snn.Synapse(snn.LI()),
         *([] if last is None else [last]),
     ]
 
 
-VALUES = jr.uniform(K[2], (6,), minval=0.5, maxval=3.0)
-SIGNAL = (jr.uniform(K[3], (30, 6)) < 0.4).astype(jnp.float32)
+VALUES = draw.uniform(K[2], (6,), minval=0.5, maxval=3.0)
+SIGNAL = (draw.uniform(K[3], (30, 6)) < 0.4).astype(jnp.float32)
 
 
 def _grad(network, x):
     return eqx.filter_grad(lambda n: jnp.sum(jnp.cos(jnp.arange(3.0)) * n(x)))(network)
 
 
-@pytest.mark.parametrize("every", [1, 4, 7, 29, 30, 31])
-@pytest.mark.parametrize("last", [None, snn.MaxOverTime(), snn.MeanOverTime()])
-@pytest.mark.parametrize("first", [None, snn.ConstantCurrentLIFEncoder(30)])
+ENCODER = snn.ConstantCurrentLIFEncoder(30)
+DECODERS = (None, snn.MaxOverTime(), snn.MeanOverTime())
+
+
+@pytest.mark.parametrize(
+    ("every", "first", "last"),
+    [
+        (4, None, None),
+        (7, None, DECODERS[1]),
+        (29, None, DECODERS[2]),
+        (1, ENCODER, DECODERS[1]),
+        (7, ENCODER, None),
+        (30, ENCODER, DECODERS[2]),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in itertools.product((1, 4, 7, 29, 30, 31), (None, ENCODER), DECODERS)
+        ),
+    ],
+)
 def test_whole_network_chunks_change_nothing_but_memory(every, first, last):
     if last is None:
         last = snn.MaxOverTime() if every == 29 else None
@@ -108,7 +127,12 @@ def test_behaves_as_a_sequence():
     network = snn.Network(_layers())
     assert len(network) == 4
     assert network[1] is network.layers[1]
-    assert [type(layer) for layer in network] == [snn.OverTime, snn.LIF, snn.OverTime, snn.LI]
+    assert [type(layer) for layer in network] == [
+        snn.OverTime,
+        snn.Synapse,
+        snn.OverTime,
+        snn.Synapse,
+    ]
 
 
 def test_an_ensemble_of_networks():
@@ -118,9 +142,9 @@ def test_an_ensemble_of_networks():
             [
                 snn.ConstantCurrentLIFEncoder(30),
                 snn.OverTime(_linear(6, 12, k1)),
-                snn.LIF(),
+                snn.Synapse(snn.LIF(), immediate=False),
                 snn.OverTime(_linear(12, 3, k2, bias=False)),
-                snn.LI(),
+                snn.Synapse(snn.LI()),
                 snn.MaxOverTime(),
             ]
         )
@@ -155,9 +179,9 @@ def _temp_gb(every, steps):
     network = snn.Network(
         [
             snn.OverTime(eqx.nn.Linear(64, 128, key=K[0])),
-            snn.LIF(),
+            snn.Synapse(snn.LIF(), immediate=False),
             snn.OverTime(eqx.nn.Linear(128, 10, key=K[1])),
-            snn.LI(),
+            snn.Synapse(snn.LI()),
             snn.MaxOverTime(),
         ],
         checkpoint_every=every,
@@ -245,12 +269,23 @@ def test_a_module_of_the_batch_norm_kind_is_refused():
             r"`layers\[0\]` \(MaxOverTime\) reduces over time, so it must come last",
         ),
         (
-            lambda: snn.Network([snn.LIF(dt=5e-4), snn.Network([snn.LI(dt=1e-3)])]),
+            lambda: snn.Network(
+                [
+                    snn.LIF(dt=5e-4),
+                    snn.Network([snn.LI(dt=1e-3)]),
+                ]
+            ),
             r"`dt` must be the same.*layers\[0\] \(LIF\): 0.0005, "
             r"layers\[1\].layers\[0\] \(LI\): 0.001",
         ),
-        (lambda: snn.Network([snn.LIF()], 0), r"`checkpoint_every` must be at least 1, got 0"),
-        (lambda: snn.OverTime(snn.LIF()), r"`layer` must be stateless, got `LIF`"),
+        (
+            lambda: snn.Network([snn.LIF()], 0),
+            r"`checkpoint_every` must be at least 1, got 0",
+        ),
+        (
+            lambda: snn.OverTime(snn.LIF()),
+            r"`layer` must be stateless, got `LIF`",
+        ),
         (lambda: snn.OverTime(3), r"`layer` must be callable, got 3"),
         (
             lambda: snn.OverTime(eqx.nn.Linear(6, 2, key=K[0]))(jnp.ones((5, 7))),
@@ -276,7 +311,10 @@ def test_a_module_of_the_batch_norm_kind_is_refused():
         ),
         (
             lambda: snn.Network(
-                [snn.Preprocessed(abs, snn.LatencyEncoder(9, 1e-3, dt=5e-4)), snn.LIF()]
+                [
+                    snn.Preprocessed(abs, snn.LatencyEncoder(9, 1e-3, dt=5e-4)),
+                    snn.LIF(),
+                ]
             ),
             r"layers\[0\].encoder \(LatencyEncoder\): 0.0005, layers\[1\] \(LIF\): 0.001",
         ),

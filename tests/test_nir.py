@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from conftest import CASES
+from conftest import CASES, draw
 
 import jaxsnn_eqx as snn
 
@@ -26,7 +26,7 @@ from jaxsnn_eqx.nir import (  # noqa: E402
 )
 
 PEERS = Path(__file__).parent / "peers"
-FAST = snn.LIFParameters(tau_syn=2e-3, tau_mem=4e-3, v_th=0.7, v_leak=0.1, v_reset=-0.2)
+FAST = snn.LIFParameters(tau_mem=4e-3, v_th=0.7, v_leak=0.1, v_reset=-0.2)
 READOUTS = [nir.CubaLI, nir.LI, nir.CubaLIF]
 
 
@@ -46,18 +46,18 @@ def full(value, size=3):
 
 DENSE = snn.Network(
     [
-        snn.LIFCurrentEncoder(FAST),
-        snn.OverTime(linear(5, 8)),
         snn.LIF(FAST),
-        snn.Network([snn.OverTime(linear(8, 3, bias=False)), snn.LI(FAST)]),
+        snn.OverTime(linear(5, 8)),
+        snn.Synapse(snn.LIF(FAST), 2e-3, immediate=False),
+        snn.Network([snn.OverTime(linear(8, 3, bias=False)), snn.Synapse(snn.LI(FAST), 2e-3)]),
     ]
 )
 IMAGES = snn.Network(
     [
         snn.OverTime(eqx.nn.Conv2d(2, 4, 3, 2, padding=1, key=jr.key(0))),
-        snn.LIF(),
+        snn.Synapse(snn.LIF(), immediate=False),
         snn.OverTime(eqx.nn.Conv2d(4, 3, 3, padding="SAME", use_bias=False, key=jr.key(1))),
-        snn.LIF(),
+        snn.Synapse(snn.LIF(), immediate=False),
         snn.OverTime(eqx.nn.Lambda(jnp.ravel)),
         snn.OverTime(eqx.nn.Dropout(inference=True)),
         snn.OverTime(linear(3 * 4 * 3, 2)),
@@ -66,24 +66,30 @@ IMAGES = snn.Network(
 SOUNDS = snn.Network(
     [
         snn.OverTime(eqx.nn.Conv1d(2, 3, 4, 2, padding=1, dilation=2, key=jr.key(0))),
-        snn.LIF(),
+        snn.Synapse(snn.LIF(), immediate=False),
         snn.OverTime(eqx.nn.Lambda(jnp.ravel)),
     ]
 )
 LATERAL = snn.Network(
     [
         snn.OverTime(linear(5, 6)),
-        snn.Recurrent(snn.LIF(FAST), linear(6, 6, seed=1)),
-        snn.Recurrent(snn.LIF(), linear(6, 6, bias=False, seed=2)),
+        snn.Recurrent(snn.Synapse(snn.LIF(FAST), 2e-3, immediate=False), linear(6, 6, seed=1)),
+        snn.Recurrent(
+            snn.Synapse(snn.LIF(), immediate=False), linear(6, 6, bias=False, seed=2)
+        ),
     ]
 )
 EACH_ITS_OWN = snn.Network(
     [
         snn.OverTime(Scale(jnp.array([1.0, 2.0, 3.0]))),
-        snn.LIF(
-            snn.LearnableLIFParameters(
-                3, FAST, tau_mem=[4e-3, 1e-2, 2e-2], v_th=[0.3, 0.5, 0.7]
-            )
+        snn.Synapse(
+            snn.LIF(
+                snn.LearnableLIFParameters(
+                    3, FAST, tau_mem=[4e-3, 1e-2, 2e-2], v_th=[0.3, 0.5, 0.7]
+                )
+            ),
+            [2e-3, 3e-3, 4e-3],
+            immediate=False,
         ),
     ]
 )
@@ -101,7 +107,7 @@ SHAPES = {
 def test_a_network_comes_back_from_a_file_as_it_went(network, shape, li, tmp_path):
     graph = through_a_file(to_nir(network, shape, li=li), tmp_path / "network.nir")
     again = from_nir(graph)
-    xs = jr.uniform(jr.key(2), (40, *shape), maxval=4.0)
+    xs = draw.uniform(jr.key(2), (40, *shape), maxval=4.0)
     out = network(xs)
     assert len(np.unique(out)) > 1
     np.testing.assert_allclose(again(xs), out, rtol=1e-5, atol=1e-5)
@@ -111,16 +117,40 @@ def test_layers_come_back_with_the_same_parameters(tmp_path):
     again = from_nir(through_a_file(to_nir(DENSE), tmp_path / "dense.nir"))
     layers = [*DENSE[:-1], *DENSE[-1]]
     assert [type(layer) for layer in again] == [type(layer) for layer in layers]
-    assert again[0].params == snn.LIFParameters(**vars(FAST) | {"tau_syn": 5e-3})
-    assert again[2].params == FAST
+    assert again[0].params == FAST
+    assert (again[2].neuron.params, again[2].tau_syn) == (FAST, 2e-3)
     unused = {"v_th": 0.6, "v_reset": 0.0}
-    assert again[4].params == snn.LIFParameters(**vars(FAST) | unused)
+    assert again[4].neuron.params == snn.LIFParameters(**vars(FAST) | unused)
+    assert again[4].tau_syn == 2e-3
     np.testing.assert_array_equal(again[1].layer.weight, DENSE[1].layer.weight)
     np.testing.assert_array_equal(again[1].layer.bias, DENSE[1].layer.bias)
     assert not again[3].layer.use_bias
-    each = from_nir(to_nir(EACH_ITS_OWN, 3))[1].params
+    synapse = from_nir(to_nir(EACH_ITS_OWN, 3))[1]
+    each = synapse.neuron.params
     np.testing.assert_allclose(each.tau_mem, [4e-3, 1e-2, 2e-2], rtol=1e-5)
     np.testing.assert_allclose(each.v_th, [0.3, 0.5, 0.7], rtol=1e-5)
+    np.testing.assert_allclose(synapse.tau_syn, [2e-3, 3e-3, 4e-3], rtol=1e-5)
+
+
+def test_membranes_alone_may_differ_neuron_by_neuron():
+    own = {
+        "tau_mem": [4e-3, 1e-2, 2e-2],
+        "v_th": [0.3, 0.5, 0.7],
+        "v_leak": [0.0, 0.1, 0.2],
+        "v_reset": [-0.1, 0.0, 0.1],
+    }
+    neuron = snn.LIF(snn.LearnableLIFParameters(3, **own))
+    again = from_nir(to_nir(neuron, 3))[0]
+    for name, values in own.items():
+        np.testing.assert_allclose(getattr(again.params, name), values, rtol=1e-6)
+    xs = draw.uniform(jr.key(0), (100, 3), maxval=2.0)
+    np.testing.assert_array_equal(again(xs), neuron(xs))
+    values = from_nir(to_nir(snn.LIF(FAST), 3), seq_length=20)
+    assert isinstance(values[0], snn.ConstantCurrentLIFEncoder)
+    with pytest.raises(
+        ValueError, match="node 'lif': neurons that encode values must be the s"
+    ):
+        from_nir(to_nir(neuron, 3), seq_length=20)
 
 
 def test_values_come_back_with_their_number_of_steps():
@@ -131,9 +161,15 @@ def test_values_come_back_with_their_number_of_steps():
     assert isinstance(again[0], snn.ConstantCurrentLIFEncoder)
     np.testing.assert_allclose(again(x), network(x))
     held = from_nir(graph)
-    assert isinstance(held[0], snn.LIFCurrentEncoder)
+    assert isinstance(held[0], snn.LIF)
     np.testing.assert_allclose(held(jnp.broadcast_to(x, (20, 4))), network(x))
-    direct = snn.Network([snn.DirectEncoder(20), snn.OverTime(linear(4, 2)), snn.LIF()])
+    direct = snn.Network(
+        [
+            snn.DirectEncoder(20),
+            snn.OverTime(linear(4, 2)),
+            snn.Synapse(snn.LIF(), immediate=False),
+        ]
+    )
     graph = to_nir(direct)
     assert [type(n).__name__ for n in graph.nodes.values()][1:-1] == ["Affine", "CubaLIF"]
     np.testing.assert_allclose(from_nir(graph, seq_length=20)(x), direct(x))
@@ -155,18 +191,23 @@ def test_the_values_in_each_node():
     [_, lif, _] = to_nir(snn.LIFCurrentEncoder(FAST), 3).nodes.values()
     assert_node(lif, nir.LIF, tau=4e-3, r=1, v_leak=0.1, v_threshold=0.7, v_reset=-0.2)
     potentials = {"v_leak": 0.4, "v_threshold": 2.8, "v_reset": -0.8}
-    for neurons in (snn.LIF(FAST), snn.LIF(snn.LearnableLIFParameters((), FAST))):
+    for neurons in (
+        snn.Synapse(snn.LIF(FAST), 2e-3, immediate=False),
+        snn.Synapse(snn.LIF(snn.LearnableLIFParameters((), FAST)), 2e-3, immediate=False),
+    ):
         [_, cuba, _] = to_nir(neurons, (3,)).nodes.values()
         assert_node(cuba, nir.CubaLIF, r=4, w_in=2, **TAUS, **potentials)
-    graph = to_nir(snn.LI(FAST), 3)
+    graph = to_nir(snn.Synapse(snn.LI(FAST), 2e-3), 3)
     assert graph.metadata == {"dt": 1e-3}
     assert graph.edges == [("input", "cubali"), ("cubali", "output")]
     [_, cuba, _] = graph.nodes.values()
     assert_node(cuba, nir.CubaLI, r=1, w_in=2, v_leak=0.1, **TAUS)
-    [_, synapse, membrane, _] = to_nir(snn.LI(FAST), 3, li=nir.LI).nodes.values()
+    [_, synapse, membrane, _] = to_nir(
+        snn.Synapse(snn.LI(FAST), 2e-3), 3, li=nir.LI
+    ).nodes.values()
     assert_node(synapse, nir.LI, tau=2e-3, r=2, v_leak=0)
     assert_node(membrane, nir.LI, tau=4e-3, r=1, v_leak=0.1)
-    [_, silent, _] = to_nir(snn.LI(FAST), 3, li=nir.CubaLIF).nodes.values()
+    [_, silent, _] = to_nir(snn.Synapse(snn.LI(FAST), 2e-3), 3, li=nir.CubaLIF).nodes.values()
     assert_node(silent, nir.CubaLIF, r=4, w_in=0.5, v_leak=0.1, v_threshold=NEVER, **TAUS)
     [_, affine, _] = to_nir(snn.OverTime(linear(2, 3))).nodes.values()
     np.testing.assert_array_equal(affine.weight, linear(2, 3).weight)
@@ -174,15 +215,15 @@ def test_the_values_in_each_node():
 
 
 def test_a_reader_with_a_step_of_its_own_gets_the_time_constants_of_its_steps():
-    graph = to_nir(snn.LIF(FAST), 3, dt=1e-4)
+    graph = to_nir(snn.Synapse(snn.LIF(FAST), 2e-3, immediate=False), 3, dt=1e-4)
     assert graph.metadata == {"dt": 1e-4}
     scaled = {"tau_syn": 2e-4, "tau_mem": 4e-4}
     [_, cuba, _] = graph.nodes.values()
     assert_node(cuba, nir.CubaLIF, r=4, w_in=2, v_threshold=2.8, **scaled)
     again = from_nir(graph)
     assert again[0].dt == 1e-4
-    xs = jr.uniform(jr.key(0), (50, 3))
-    spikes = snn.LIF(FAST)(xs)
+    xs = draw.uniform(jr.key(0), (50, 3))
+    spikes = snn.Synapse(snn.LIF(FAST), 2e-3, immediate=False)(xs)
     assert 0 < spikes.sum() < spikes.size
     np.testing.assert_array_equal(again(xs), spikes)
 
@@ -244,7 +285,12 @@ def test_lateral_connections_are_a_cycle():
 
 
 def test_subgraphs_are_unrolled():
-    inner = to_nir(snn.Network([snn.LIF(FAST), snn.OverTime(linear(3, 2))]), 3)
+    inner = to_nir(
+        snn.Network(
+            [snn.Synapse(snn.LIF(FAST), 2e-3, immediate=False), snn.OverTime(linear(3, 2))]
+        ),
+        3,
+    )
     outer = nir.NIRGraph(
         {
             "in": nir.Input({"input": np.array([5])}),
@@ -256,8 +302,8 @@ def test_subgraphs_are_unrolled():
         type_check=False,
     )
     again = from_nir(outer)
-    assert [type(x) for x in again] == [snn.OverTime, snn.LIF, snn.OverTime]
-    assert again[1].params == FAST
+    assert [type(x) for x in again] == [snn.OverTime, snn.Synapse, snn.OverTime]
+    assert again[1].neuron.params == FAST
 
 
 @pytest.fixture(scope="module")
@@ -285,8 +331,8 @@ def test_a_recurrent_graph_of_snntorch_loads_and_runs(recorded):
     recurrent = network[1]
     assert isinstance(recurrent, snn.Recurrent)
     # alpha = 0.8 and beta = 0.9, each 1 - dt / tau
-    assert np.isclose(recurrent.layer.params.tau_syn, 1e-4 / 0.2, rtol=1e-5)
-    assert np.isclose(recurrent.layer.params.tau_mem, 1e-4 / 0.1, rtol=1e-5)
+    assert np.isclose(recurrent.layer.tau_syn, 1e-4 / 0.2, rtol=1e-5)
+    assert np.isclose(recurrent.layer.neuron.params.tau_mem, 1e-4 / 0.1, rtol=1e-5)
     assert 0 < network(recorded["xs"]).mean() < 1
 
 
@@ -306,14 +352,23 @@ def test_encoders_without_a_node_are_refused_with_what_to_do(name):
 REFUSED = {
     "decoder": (snn.MaxOverTime(), r"`network\[:-1\]`"),
     "poisson": (snn.PoissonEncoder(5), r"`spikes = encoder\(x\)` \(with a `key`"),
-    "alif": (snn.ALIF(), "`ALIF` has no NIR node"),
-    "soft reset": (snn.LIF(soft_reset=True), "`soft_reset` or `refractory`"),
-    "refractory": (snn.LIF(refractory=2e-3), "`soft_reset` or `refractory`"),
+    "alif": (snn.Synapse(snn.ALIF(), immediate=False), r"`Synapse\(ALIF\)` has no NIR node"),
+    "soft reset": (
+        snn.Synapse(snn.LIF(soft_reset=True), immediate=False),
+        "`soft_reset` or `refractory`",
+    ),
+    "refractory": (
+        snn.Synapse(snn.LIF(refractory=2e-3), immediate=False),
+        "`soft_reset` or `refractory`",
+    ),
     "function": (snn.OverTime(eqx.nn.Lambda(jnp.abs)), "jnp.ravel"),
     "layer": (snn.OverTime(eqx.nn.LayerNorm(3)), r"`OverTime\(LayerNorm\)` has no NIR node"),
     "dropout": (snn.OverTime(eqx.nn.Dropout()), "inference_mode"),
     "size": (snn.OverTime(linear(4, 3)), "takes 4 `in_features`, got an input of shape"),
-    "lateral": (snn.Recurrent(snn.LIF(), eqx.nn.Identity()), "and an `eqx.nn.Linear`, got"),
+    "lateral": (
+        snn.Recurrent(snn.Synapse(snn.LIF(), immediate=False), eqx.nn.Identity()),
+        "and an `eqx.nn.Linear`, got",
+    ),
     "groups": (
         snn.OverTime(eqx.nn.Conv1d(4, 4, 3, groups=2, key=jr.key(0))),
         "`groups=1`",
@@ -334,11 +389,11 @@ def test_what_nir_cannot_say_is_refused(layer, match):
 
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="`shape`, of one step's input, must be given"):
-        to_nir(snn.LIF())
+        to_nir(snn.Synapse(snn.LIF(), immediate=False))
     with pytest.raises(ValueError, match="`li` must be one of"):
-        to_nir(snn.LI(), 3, li=nir.LIF)
+        to_nir(snn.Synapse(snn.LI()), 3, li=nir.LIF)
     with pytest.raises(ValueError, match=r"`dt` must be the graph's, 0\.001 s, got 0\.0001 s"):
-        from_nir(to_nir(snn.LI(), 3), dt=1e-4)
+        from_nir(to_nir(snn.Synapse(snn.LI()), 3), dt=1e-4)
 
 
 def lif(**changes):
@@ -353,8 +408,6 @@ def cuba(**changes):
 
 
 NODES = {
-    "own tau": (lif(tau=[1e-2, 2e-2, 3e-2]), "must be the same for all neurons"),
-    "own leak": (cuba(v_leak=[0.0, 0.1, 0.2]), "`v_leak` and `v_reset`"),
     "negative": (lif(r=-1), "node 'lif': `r` must be positive"),
     "fast": (cuba(tau_syn=1e-4), "`dt` must be at most `tau_syn`"),
     "no layer": (nir.Delay(full(1e-3)), "no layer stands for a `Delay`"),
@@ -432,7 +485,7 @@ def test_without_nir_the_error_names_the_extra():
 def test_what_comes_back_trains():
     again = from_nir(to_nir(DENSE), surrogate=snn.Sigmoid())
     assert isinstance(again[0].surrogate, snn.Sigmoid)
-    assert isinstance(again[2].surrogate, snn.Sigmoid)
-    xs = jr.uniform(jr.key(2), (40, 5), maxval=4.0)
+    assert isinstance(again[2].neuron.surrogate, snn.Sigmoid)
+    xs = draw.uniform(jr.key(2), (40, 5), maxval=4.0)
     grads = eqx.filter_grad(lambda n: n(xs).sum())(again)
     assert all(jnp.abs(g).sum() > 0 for g in jax.tree.leaves(grads))

@@ -5,6 +5,7 @@ What they gave is in `peers/recorded.npz`, which `peers/record.py` makes.
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -101,15 +102,115 @@ def neurons():
 
 
 def test_norse_lif_refrac_step(neurons):
-    # norse adds the input before it integrates, so that its spikes come one step earlier
-    ours = snn.LIF(refractory=3e-3)(neurons["currents"])[1:]
-    assert_but_for_ties(ours, neurons["lif_refrac"][:-1], 1)
-    assert (np.asarray(snn.LIF()(neurons["currents"]))[1:] != ours).mean() > 0.05
+    ours = snn.Synapse(snn.LIF(refractory=3e-3))(neurons["currents"])
+    assert_but_for_ties(ours, neurons["lif_refrac"], 1)
+    plain = snn.Synapse(snn.LIF())(neurons["currents"])
+    assert (np.asarray(plain) != ours).mean() > 0.05
 
 
 def test_norse_lsnn_step(neurons):
     # norse lets the threshold decay once more before it compares
     beta = 0.25 * (1 - 1e-3 / 5e-2)
-    ours = snn.ALIF(tau_adapt=5e-2, beta=beta)(neurons["currents"])
+    adaptive = snn.ALIF(tau_adapt=5e-2, beta=beta)
+    ours = snn.Synapse(adaptive, immediate=False)(neurons["currents"])
     assert_but_for_ties(ours, neurons["lsnn"], 1)
-    assert (np.asarray(snn.LIF()(neurons["currents"])) != ours).mean() > 0.05
+    plain = snn.Synapse(snn.LIF(), immediate=False)(neurons["currents"])
+    assert (np.asarray(plain) != ours).mean() > 0.05
+
+
+# -- membranes and synapses (`peers/record_membranes.py`), each with beta = 0.9 and v_th = 1
+
+BETA = 0.9
+HARD, LATE = snn.LIFParameters(v_th=1.0), snn.LIFParameters(v_th=1.0, v_reset=1 - 1 / BETA)
+
+
+@pytest.fixture(scope="module")
+def membranes():
+    return np.load(Path(__file__).parent / "peers" / "membranes.npz")
+
+
+def _ours(neuron, currents):
+    synapse = isinstance(neuron, snn.Synapse)
+    return neuron(currents * np.float32(0.2) if synapse else currents)
+
+
+@pytest.mark.parametrize(
+    ("name", "neuron"),
+    [
+        ("snntorch.leaky.zero", snn.LIF(HARD)),
+        ("snntorch.leaky.zero.no_delay", snn.LIF(HARD)),
+        # subtracts the threshold a step late, after the decay
+        ("snntorch.leaky.subtract", snn.LIF(LATE, soft_reset=True)),
+        ("snntorch.synaptic.subtract", snn.Synapse(snn.LIF(LATE, soft_reset=True))),
+        # its late reset wipes the input of that step, too
+        ("snntorch.synaptic.zero", snn.Synapse(snn.LIF(HARD, refractory=1e-3))),
+        ("snntorch.synaptic.zero.no_delay", snn.Synapse(snn.LIF(HARD))),
+        ("spikingjelly.lif.hard", snn.LIF(HARD)),
+        ("spikingjelly.lif.hard.input_undecayed", snn.LIF(HARD)),
+        ("spikingjelly.lif.soft", snn.LIF(HARD, soft_reset=True)),
+        ("norse.lif_box", snn.LIF(HARD)),
+        ("norse.lif", snn.Synapse(snn.LIF(HARD))),
+        ("norse.lsnn", snn.Synapse(snn.LIF(HARD), immediate=False)),
+    ],
+)
+def test_a_membrane_of_another_library(membranes, name, neuron):
+    expected = membranes[f"{name}.spikes"]
+    spikes = np.asarray(_ours(neuron, membranes["currents"]))
+    assert 1000 < expected.sum() < 9000
+    np.testing.assert_array_equal(spikes, expected)
+
+
+def test_without_a_reset_leaky_is_li(membranes):
+    ours = snn.LI()(membranes["currents"])
+    v = membranes["snntorch.leaky.none.v"]
+    np.testing.assert_allclose(ours[:, ::5], v, rtol=1e-5, atol=1e-5)
+
+
+def test_spyx_fires_one_step_late(membranes):
+    currents = membranes["currents"]
+    late = _ours(snn.LIF(LATE, soft_reset=True), currents)
+    theirs = membranes["spyx.lif.spikes"]
+    np.testing.assert_array_equal(theirs[1:], late[:-1])
+    assert not theirs[0].any()
+    cuba = snn.Synapse(snn.LIF(HARD, soft_reset=True), immediate=False)
+    np.testing.assert_array_equal(membranes["spyx.cuba_lif.spikes"], _ours(cuba, currents))
+
+
+def test_a_late_subtraction_is_no_subtraction_in_the_step(membranes):
+    same_step = np.asarray(snn.LIF(HARD, soft_reset=True)(membranes["currents"]))
+    assert (membranes["snntorch.leaky.subtract.spikes"] != same_step).sum() > 500
+
+
+@pytest.mark.parametrize(
+    ("name", "neuron"),
+    [
+        (
+            "snntorch.leaky.subtract",
+            snn.LIF(LATE, surrogate=snn.SuperSpike(25.0), soft_reset=True, detach_reset=True),
+        ),
+        (
+            "snntorch.leaky.zero",
+            snn.LIF(HARD, surrogate=snn.SuperSpike(25.0), detach_reset=True),
+        ),
+        ("snntorch.leaky.zero.no_delay", snn.LIF(HARD, surrogate=snn.SuperSpike(25.0))),
+        ("spikingjelly.lif.hard", snn.LIF(HARD, surrogate=snn.Sigmoid(4.0))),
+        (
+            "spikingjelly.lif.hard.detach_reset",
+            snn.LIF(HARD, surrogate=snn.Sigmoid(4.0), detach_reset=True),
+        ),
+        (
+            "spikingjelly.lif.soft",
+            snn.LIF(HARD, surrogate=snn.Sigmoid(4.0), soft_reset=True),
+        ),
+        (
+            "spikingjelly.lif.soft.detach_reset",
+            snn.LIF(HARD, surrogate=snn.Sigmoid(4.0), soft_reset=True, detach_reset=True),
+        ),
+    ],
+)
+def test_the_gradient_of_a_membrane_of_another_library(membranes, name, neuron):
+    expected = membranes[f"{name}.gradient"]
+    weights, currents = membranes["weights"], membranes["currents"][:, ::5]
+    got = jax.grad(lambda x: jnp.vdot(weights, neuron(x)))(currents)
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(got, expected, rtol=0, atol=3e-5 * largest)

@@ -57,7 +57,7 @@ LINEAR = eqx.nn.Linear(3, 2, key=jr.key(0))
         ),
         (
             lambda: snn.LIF().step(jnp.zeros(3), jnp.zeros(3)),
-            ["'state'", "f32[3]", "SynapticState"],
+            ["'state'", "f32[3]", "MembraneState"],
         ),
         (lambda: snn.ConstantCurrentLIFEncoder(3)("1"), ["'x'", "Actual value: '1'", "*shape"]),
         (lambda: snn.ConstantCurrentLIFEncoder(3)(None), ["'x'", "None"]),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import draw
 from jax.test_util import check_grads
 
 import jaxsnn_eqx as snn
@@ -243,9 +244,9 @@ SMOOTH_SPIKE = snn.SuperSpike(4.0).smooth
     ],
 )
 def test_with_the_smooth_spike_gradients_equal_finite_differences(make, x64):
-    xs = jr.normal(jr.key(0), (15,)) + 1
+    xs = draw.normal(jr.key(0), (15,)) + 1
     size = make(jnp.array(0.6))(xs).size
-    weights = jr.normal(jr.key(1), (size,))
+    weights = draw.normal(jr.key(1), (size,))
 
     def f(c, xs):
         return weights @ make(c)(xs).ravel()
@@ -254,9 +255,9 @@ def test_with_the_smooth_spike_gradients_equal_finite_differences(make, x64):
 
 
 def test_pulse_width_gradients_equal_finite_differences(x64):
-    weights = jr.normal(jr.key(1), (15,))
+    weights = draw.normal(jr.key(1), (15,))
     encoder = snn.PulseWidthEncoder(5e-3, surrogate=SMOOTH_SPIKE)
-    xs = jr.uniform(jr.key(0), (15,))
+    xs = draw.uniform(jr.key(0), (15,))
     check_grads(lambda xs: weights @ encoder(xs), (xs,), 1, ["fwd", "rev"], eps=1e-6, rtol=1e-5)
 
 

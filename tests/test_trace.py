@@ -6,44 +6,51 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import draw
 
 import jaxsnn_eqx as snn
 
-X = jr.uniform(jr.key(0), (4,), maxval=4.0)
-XS = jr.uniform(jr.key(1), (20, 4), maxval=4.0)
+X = draw.uniform(jr.key(0), (4,), maxval=4.0)
+XS = draw.uniform(jr.key(1), (20, 4), maxval=4.0)
 
 
 @pytest.mark.parametrize(
-    ("layer", "x"),
+    ("layer", "x", "voltage"),
     [
-        (snn.ConstantCurrentLIFEncoder(20), X),
-        (snn.LearnableLIFEncoder(4, 20), X),
-        (snn.LIFCurrentEncoder(), XS),
-        (snn.LIF(), XS),
-        (snn.LI(), XS),
-        (snn.ALIF(), XS),
-        (snn.Recurrent(snn.LIF(), eqx.nn.Linear(4, 4, key=jr.key(2))), XS),
-        (snn.Preprocessed(abs, snn.LIFLatencyEncoder(20)), X),
+        (snn.ConstantCurrentLIFEncoder(20), X, lambda s: s),
+        (snn.LearnableLIFEncoder(4, 20), X, lambda s: s),
+        (snn.LIFCurrentEncoder(), XS, lambda s: s),
+        (snn.LIFLatencyEncoder(20), X, lambda s: s.voltage),
+        (snn.Preprocessed(abs, snn.LIFLatencyEncoder(20)), X, lambda s: s.voltage),
+        (snn.LIF(), XS, lambda s: s.voltage),
+        (snn.LI(), XS, lambda s: s.voltage),
+        (snn.ALIF(refractory=2e-3), XS, lambda s: s.voltage),
+        (snn.Synapse(snn.LIF()), XS, lambda s: s.neuron.voltage),
+        (
+            snn.Recurrent(snn.Synapse(snn.LIF()), eqx.nn.Linear(4, 4, key=jr.key(2))),
+            XS,
+            lambda s: s.layer.neuron.voltage,
+        ),
     ],
 )
-def test_output_is_the_calls_and_voltages_are_the_steps(layer, x):
+def test_output_is_the_calls_and_voltages_are_the_steps(layer, x, voltage):
     voltages, out = snn.trace(layer, x)
     np.testing.assert_array_equal(out, layer(x))
     values = layer.seq_length is not None
     state = layer.init(x if values else x[0])
     for t in range(20):
         state, _ = layer.step(state, x if values else x[t])
-        inner = state.layer if isinstance(layer, snn.Recurrent) else state
-        voltage = inner if isinstance(inner, jax.Array) else inner.voltage
-        np.testing.assert_allclose(voltages[t], voltage, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(voltages[t], voltage(state), rtol=1e-5, atol=1e-6)
 
 
 def test_any_part_of_a_state_is_recorded():
-    (currents, started), spikes = snn.trace(
-        snn.LIF(), XS, record=lambda state: (state.current, state.voltage[0] > 0)
+    (currents, above), spikes = snn.trace(
+        snn.Synapse(snn.LIF(), immediate=False),
+        XS,
+        record=lambda state: (state.current, state.neuron.voltage[0] > 0),
     )
     np.testing.assert_allclose(currents[1], 0.8 * XS[0] + XS[1], rtol=1e-6)
-    assert (started.dtype, started.shape, spikes.shape) == (bool, (20,), (20, 4))
+    assert (above.dtype, above.shape, spikes.shape) == (bool, (20,), (20, 4))
 
 
 def test_the_states_of_a_network_are_recorded():
@@ -65,22 +72,31 @@ def test_the_reset_shows_in_the_voltage():
 
 
 def test_voltages_are_differentiable():
-    grad = jax.grad(lambda xs: snn.trace(snn.LIF(), xs)[0][-1].sum())(XS)
+    grad = jax.grad(
+        lambda xs: snn.trace(snn.Synapse(snn.LIF(), immediate=False), xs)[0][-1].sum()
+    )(XS)
     assert float(jnp.abs(grad).max()) > 1e-4
 
 
 def test_voltages_stay_float32_under_narrow_input():
-    voltages, spikes = snn.trace(snn.LIF(), XS.astype(jnp.bfloat16))
+    voltages, spikes = snn.trace(
+        snn.Synapse(snn.LIF(), immediate=False), XS.astype(jnp.bfloat16)
+    )
     assert (voltages.dtype, spikes.dtype) == (jnp.float32, jnp.bfloat16)
 
 
 @pytest.mark.parametrize(
     "layer",
-    [snn.SpatioTemporalEncoder(20, 1e-2), snn.MaxOverTime(), snn.OverTime(eqx.nn.Identity())],
+    [
+        snn.SpatioTemporalEncoder(20, 1e-2),
+        snn.SigmaDeltaEncoder(0.5),
+        snn.MaxOverTime(),
+        snn.OverTime(eqx.nn.Identity()),
+    ],
 )
 def test_a_layer_without_a_potential_is_refused_unless_told_what_to_record(layer):
     name = type(layer).__name__
     with pytest.raises(ValueError, match=rf"`layer` has no membrane potential, got `{name}`"):
         snn.trace(layer, XS)
     recorded, out = snn.trace(layer, XS, record=lambda state: state)
-    assert len(recorded) == len(out)
+    assert all(len(leaf) == len(out) == 20 for leaf in jax.tree.leaves(recorded))

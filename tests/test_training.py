@@ -7,6 +7,7 @@ import jax.random as jr
 import numpy as np
 import optax
 import pytest
+from conftest import draw
 from jax.test_util import check_grads
 
 import jaxsnn_eqx as snn
@@ -33,7 +34,7 @@ def test_the_derivative_of_the_first_spike_time(x64):
     expected = np.array([-2, -1, -2, 0, 0, 0]) * 1e-3
     for jac in (jax.jacfwd, jax.jacrev):
         np.testing.assert_allclose(jac(snn.FirstSpikeTime())(spikes), expected, atol=1e-12)
-    soft = jr.uniform(jr.key(0), (9,), jnp.float64)
+    soft = draw.uniform(jr.key(0), (9,), jnp.float64)
     check_grads(snn.FirstSpikeTime(), (soft,), order=1, eps=1e-6)
 
 
@@ -53,11 +54,11 @@ def test_a_neuron_learns_its_spike_time():
         [
             snn.LatencyEncoder(40, 2e-2),
             snn.OverTime(linear),
-            snn.LIF(surrogate=snn.SuperSpike(10.0)),
+            snn.Synapse(snn.LIF(surrogate=snn.SuperSpike(10.0)), immediate=False),
             snn.FirstSpikeTime(),
         ]
     )
-    x = jr.uniform(jr.key(2), (20,))
+    x = draw.uniform(jr.key(2), (20,))
     optimizer = optax.adam(2e-2)
 
     @eqx.filter_jit
@@ -110,15 +111,6 @@ def test_penalties_against_numpy():
             ),
             "`rate` must be below 1/dt = 1000 Hz",
         ),
-        (
-            lambda: snn.fluctuation_driven(
-                eqx.nn.Linear(2, 2, key=jr.key(0)),
-                10.0,
-                snn.LIFParameters(v_leak=0.7),
-                key=jr.key(0),
-            ),
-            "`params` must have `v_leak` below `v_th`",
-        ),
     ],
 )
 def test_bad_arguments_are_refused(call, message):
@@ -134,7 +126,7 @@ def _model():
         [
             snn.LearnableLIFEncoder(5, 12),
             snn.OverTime(eqx.nn.Linear(5, 4, key=jr.key(0))),
-            snn.LIF(),
+            snn.Synapse(snn.LIF(), immediate=False),
             snn.SpikeCount(),
         ]
     )
@@ -165,29 +157,88 @@ def test_filter_spec_of_several_parts_and_of_one_without_leaves():
 # -- first weights
 
 
-@pytest.mark.parametrize("xi", [1.0, 2.0])
-@pytest.mark.parametrize(("inputs", "rate"), [(100, 15.0), (1000, 15.0), (300, 80.0)])
-def test_the_membrane_fluctuates_as_asked(inputs, rate, xi):
-    params = snn.LIFParameters(tau_syn=4e-3, tau_mem=1.5e-2, v_th=0.8, v_leak=0.1)
+def _without_threshold(neuron):
+    """The potential that inputs would bring about if nothing fired."""
+    if isinstance(neuron, snn.Synapse):
+        return snn.Synapse(_without_threshold(neuron.neuron), neuron.tau_syn)
+    return snn.LI(neuron.params, neuron.dt)
+
+
+SLOW = snn.LIFParameters(tau_mem=1.5e-2, v_th=0.8, v_leak=0.1)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "inputs", "rate", "xi"),
+    [
+        (snn.LIF(SLOW), 100, 15.0, 1.0),
+        (snn.ALIF(SLOW), 300, 80.0, 2.0),
+        (snn.Synapse(snn.LIF(SLOW), 4e-3), 1000, 15.0, 1.0),
+        (snn.Synapse(snn.LIF(SLOW), 4e-3, immediate=False), 300, 80.0, 2.0),
+        (snn.Synapse(snn.ALIF(SLOW, dt=5e-4), jnp.array(4e-3)), 100, 15.0, 2.0),
+    ],
+)
+def test_the_membrane_fluctuates_as_asked(neuron, inputs, rate, xi):
     linear = snn.fluctuation_driven(
-        eqx.nn.Linear(inputs, 200, key=jr.key(0)), rate, params, xi=xi, key=jr.key(1)
+        eqx.nn.Linear(inputs, 200, key=jr.key(0)), rate, neuron, xi=xi, key=jr.key(1)
     )
-    spikes = snn.PoissonEncoder(3000, rate)(jnp.ones(inputs), key=jr.key(2))
-    voltages = snn.LI(params)(snn.OverTime(linear)(spikes))[500:]
+    spikes = snn.PoissonEncoder(3000, rate, neuron.dt)(jnp.ones(inputs), key=jr.key(2))
+    voltages = _without_threshold(neuron)(snn.OverTime(linear)(spikes))[500:]
     deviation = float(jnp.sqrt(jnp.var(voltages, axis=0).mean()))  # of each neuron, over time
     assert deviation == pytest.approx(0.7 / xi, rel=0.08)
     np.testing.assert_array_equal(linear.bias, 0)
 
 
-def test_a_hidden_layer_fires_at_first_whatever_the_size_of_its_input():
+def test_each_neuron_has_weights_for_its_own_constants():
+    params = snn.LearnableLIFParameters(200, tau_mem=jnp.geomspace(3e-3, 5e-2, 200))
+    neuron = snn.LIF(params)
+    linear = eqx.nn.Linear(2000, 200, use_bias=False, key=jr.key(0))
+    linear = snn.fluctuation_driven(linear, 20.0, neuron, key=jr.key(1))
+    assert linear.bias is None
+    for row in (0, 100, 199):
+        one = snn.LIF(snn.LIFParameters(tau_mem=float(params.tau_mem[row])))
+        alone = snn.fluctuation_driven(linear, 20.0, one, key=jr.key(1))
+        np.testing.assert_allclose(linear.weight[row], alone.weight[row], rtol=1e-4)
+    assert linear.weight[0].std() < 0.5 * linear.weight[199].std()
+
+
+def test_weights_are_drawn_under_jit():
+    linear = eqx.nn.Linear(50, 20, key=jr.key(0))
+    draw = lambda key: snn.fluctuation_driven(linear, 20.0, snn.LIF(), key=key)  # noqa: E731
+    drawn = eqx.filter_jit(draw)(jr.key(1))
+    np.testing.assert_allclose(drawn.weight, draw(jr.key(1)).weight, rtol=1e-5)
+    shapes = eqx.filter_eval_shape(draw, jr.key(1))
+    assert shapes.weight.shape == (20, 50)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((20.0, snn.LI()), "`neuron` must be a `LIF` or an `ALIF`, or a `Synapse` of one, got"),
+        ((20.0, snn.Synapse(snn.LI())), r"or a `Synapse` of one, got `Synapse`"),
+        ((1000.0, snn.LIF()), "`rate` must be below 1/dt = 1000 Hz.*got 1000"),
+        ((-1.0, snn.LIF()), "`rate` must be positive, got -1.0"),
+        (
+            (20.0, snn.LIF(snn.LIFParameters(v_leak=0.7))),
+            "`neuron` must have `v_leak` below `v_th`.*v_leak=0.7 and v_th=0.6",
+        ),
+    ],
+)
+def test_bad_arguments_of_the_initialisation_are_refused(arguments, message):
+    linear = eqx.nn.Linear(5, 2, key=jr.key(0))
+    with pytest.raises(ValueError, match=message):
+        snn.fluctuation_driven(linear, *arguments, key=jr.key(1))
+
+
+@pytest.mark.parametrize("neuron", [snn.LIF(), snn.Synapse(snn.LIF(), immediate=False)])
+def test_a_hidden_layer_fires_at_first_whatever_the_size_of_its_input(neuron):
     shares, rates = [], []
     for inputs in (50, 500, 2000):
         k1, k2, k3 = jr.split(jr.key(inputs), 3)
         spikes = snn.PoissonEncoder(500, 20.0)(jnp.ones(inputs), key=k1)
         linear = eqx.nn.Linear(inputs, 200, key=k2)
-        silent = snn.LIF()(snn.OverTime(linear)(spikes))
-        linear = snn.fluctuation_driven(linear, 20.0, key=k3)
-        firing = snn.LIF()(snn.OverTime(linear)(spikes))
+        silent = neuron(snn.OverTime(linear)(spikes))
+        linear = snn.fluctuation_driven(linear, 20.0, neuron, key=k3)
+        firing = neuron(snn.OverTime(linear)(spikes))
         assert float(silent.any(axis=0).mean()) < 0.2  # Equinox's own
         shares.append(float(firing.any(axis=0).mean()))
         rates.append(float(firing.mean()) / 1e-3)
@@ -204,9 +255,9 @@ def _network():
     return snn.Network(
         [
             snn.OverTime(eqx.tree_at(lambda m: m.weight, linear, 6 * linear.weight)),
-            snn.LIF(),
+            snn.Synapse(snn.LIF(), immediate=False),
             snn.OverTime(eqx.nn.Linear(6, 3, use_bias=False, key=k2)),
-            snn.LI(),
+            snn.Synapse(snn.LI()),
             snn.MeanOverTime(),
         ]
     )
@@ -216,7 +267,7 @@ def _network():
 @pytest.mark.parametrize("padding", [0.0, 1e6, jnp.nan])
 def test_padding_changes_nothing(length, padding):
     network = _network()
-    xs = jr.normal(jr.key(1), (15, 4)) + 1
+    xs = draw.normal(jr.key(1), (15, 4)) + 1
     padded = xs.at[length:].set(padding)
     mask = jnp.arange(15) < length
     start = network.init(xs[0])
@@ -230,7 +281,7 @@ def test_padding_changes_nothing(length, padding):
 
 def test_the_gradient_is_that_of_the_sequence_without_padding():
     network = _network()
-    xs = jr.normal(jr.key(1), (15, 4)) + 1
+    xs = draw.normal(jr.key(1), (15, 4)) + 1
 
     def masked(network, xs):
         mask = jnp.arange(15) < 9
@@ -247,7 +298,7 @@ def test_the_gradient_is_that_of_the_sequence_without_padding():
 
 def test_a_batch_of_different_lengths():
     network = _network()
-    xs = jr.normal(jr.key(1), (3, 15, 4)) + 1
+    xs = draw.normal(jr.key(1), (3, 15, 4)) + 1
     lengths = np.array([4, 15, 8])
     mask = jnp.asarray(np.arange(15) < lengths[:, None])
 
@@ -261,7 +312,7 @@ def test_a_batch_of_different_lengths():
 
 def test_truncated_backpropagation_stops_at_the_chunk():
     network = _network()[:-1]
-    xs = jr.normal(jr.key(1), (20, 4)) + 1
+    xs = draw.normal(jr.key(1), (20, 4)) + 1
 
     def last_chunk(xs, *, truncate):
         state = network.init(xs[0])

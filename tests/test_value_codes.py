@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
@@ -108,14 +109,14 @@ def test_time_to_first_spike_against_a_loop():
 
 
 def test_lif_latency_is_the_first_spike_and_norse_lacks_its_derivative():
-    x = jr.uniform(jr.key(0), (200,), maxval=6.0)
+    x = draw.uniform(jr.key(0), (200,), maxval=6.0)
     all_spikes = np.asarray(snn.ConstantCurrentLIFEncoder(40)(x))
     first = np.asarray(snn.LIFLatencyEncoder(40)(x))
     np.testing.assert_array_equal(first, all_spikes * (np.cumsum(all_spikes, axis=0) == 1))
     assert first.sum() > 100
     # the mask too: with a smooth spike all of it is differentiated
     smooth = snn.LIFLatencyEncoder(20, surrogate=snn.SuperSpike(5.0).smooth)
-    weights = jr.normal(jr.key(1), (20,))
+    weights = draw.normal(jr.key(1), (20,))
     check_grads(lambda x: weights @ smooth(x), (jnp.array(1.5),), 1, eps=1e-2)
 
 
@@ -187,7 +188,7 @@ def test_a_poisson_signal_follows_its_rate():
 
 
 def test_a_held_poisson_value_is_a_constant_signal():
-    x = jr.uniform(jr.key(1), (30,))
+    x = draw.uniform(jr.key(1), (30,))
     held = snn.PoissonEncoder(50, 800.0)(x, key=jr.key(2))
     signal = snn.PoissonEncoder(None, 800.0)(jnp.tile(x, (50, 1)), key=jr.key(2))
     np.testing.assert_array_equal(held, signal)
@@ -370,14 +371,14 @@ def test_rank_order_is_silent_beyond_the_window_and_ranks_nan_last():
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, 3)])
 def test_rank_order_of_any_shape(shape):
-    out = snn.RankOrderEncoder(6)(jr.uniform(jr.key(0), shape))
+    out = snn.RankOrderEncoder(6)(draw.uniform(jr.key(0), shape))
     assert out.shape == (6, *shape)
     np.testing.assert_array_equal(out.sum(axis=0), 1)
 
 
 def test_the_rank_derivative_is_that_of_the_soft_rank(x64):
     surrogate = snn.Sigmoid(8.0)
-    x = jr.uniform(jr.key(0), (7,), jnp.float64)
+    x = draw.uniform(jr.key(0), (7,), jnp.float64)
     encoder = snn.RankOrderEncoder(9, surrogate)
 
     def soft_rank(x):
@@ -387,7 +388,7 @@ def test_the_rank_derivative_is_that_of_the_soft_rank(x64):
     def rank(x):
         return jnp.arange(9.0) @ encoder(x)
 
-    v = jr.normal(jr.key(1), (7,), jnp.float64)
+    v = draw.normal(jr.key(1), (7,), jnp.float64)
     h = 1e-6
     finite = (soft_rank(x + h * v) - soft_rank(x - h * v)) / (2 * h)
     np.testing.assert_allclose(jax.jvp(rank, (x,), (v,))[1], finite, rtol=1e-6)
@@ -426,7 +427,7 @@ def test_a_values_code_does_not_depend_on_its_neighbours():
 
 
 def test_a_function_stands_in_front_of_any_value_encoder():
-    key, x = jr.key(0), jr.uniform(jr.key(1), (2, 3))
+    key, x = jr.key(0), draw.uniform(jr.key(1), (2, 3))
     fields = snn.GaussianReceptiveFields.evenly(5)
     linear = eqx.nn.Linear(3, 4, key=key)
     for fn in (fields, eqx.filter_vmap(linear), lambda x: 4 * x, jnp.square):
@@ -451,13 +452,19 @@ def test_what_stands_in_front_is_trained():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: snn.Preprocessed(snn.LIF(), snn.PhaseEncoder(8)), "`fn` must be stateless"),
+        (
+            lambda: snn.Preprocessed(snn.LIF(), snn.PhaseEncoder(8)),
+            "`fn` must be stateless",
+        ),
         (lambda: snn.Preprocessed(3, snn.PhaseEncoder(8)), "`fn` must be callable, got 3"),
         (
             lambda: snn.Preprocessed(abs, snn.DeltaEncoder(1.0)),
             r"`encoder` must be an encoder of values.*`DeltaEncoder`.*`OverTime\(fn\)`",
         ),
-        (lambda: snn.Preprocessed(abs, snn.LIF()), "`encoder` must be an encoder of values"),
+        (
+            lambda: snn.Preprocessed(abs, snn.LIF()),
+            "`encoder` must be an encoder of values",
+        ),
     ],
 )
 def test_what_cannot_stand_in_front_is_refused(make, message):

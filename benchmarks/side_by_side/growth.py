@@ -64,15 +64,15 @@ def _encoder(n: int, length: int) -> dict:
 
 
 def small_network(length: int, checkpoint_every: int | None = None) -> snn.Network:
-    """A 64-128-10 network behind an encoder."""
+    """A 64-128-10 network of neurons with synapses, behind an encoder."""
     k1, k2 = jr.split(jr.key(0))
     return snn.Network(
         [
             snn.ConstantCurrentLIFEncoder(length),
             snn.OverTime(eqx.nn.Linear(64, 128, key=k1)),
-            snn.LIF(),
+            snn.Synapse(snn.LIF(), immediate=False),
             snn.OverTime(eqx.nn.Linear(128, 10, use_bias=False, key=k2)),
-            snn.LI(),
+            snn.Synapse(snn.LI()),
             snn.MaxOverTime(),
         ],
         checkpoint_every,

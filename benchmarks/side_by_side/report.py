@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .workloads import Case
+from .workloads import LAYERS, Case
 
 TITLES = {
     "lif": "Constant-current LIF encoder",
@@ -12,8 +12,8 @@ TITLES = {
     "latency": "Latency encoder",
     "delta": "Delta encoder",
     "phase": "Phase encoder",
-    "layer": "Training step of Linear(512, 512) and LIF with a synapse, batch 16",
-    "membrane layer": "Training step of Linear(512, 512) and LIF without a synapse, batch 16",
+    "LIF layer": "Training step of Linear(512, 512) and LIF, the membrane alone, batch 16",
+    "CubaLIF layer": "Training step of Linear(512, 512) and LIF with synapse, batch 16",
     "yin yang": "Yin-Yang epoch of jaxsnn's example: 5-120-3, recurrent, 78 batches of 64",
 }
 
@@ -65,9 +65,7 @@ def summary(found: dict) -> list[str]:
 def label(case: Case) -> str:
     if case.kind == "yin yang":
         return "Yin-Yang epoch"
-    kind = "LIF" if case.kind == "lif" else case.kind
-    if case.kind == "layer":
-        kind = "layer with synapse"
+    kind = "LIF encoder" if case.kind == "lif" else case.kind
     what = "" if case.mode == "forward" else f" {case.mode}"
     return f"{kind}{what}, {case.n:,} × {case.steps:,}"
 
@@ -225,26 +223,26 @@ def targets(found: dict) -> list[str]:
         known = [r for r in ratios if r is not None]
         if known:
             geometric = float(np.exp(np.mean(np.log(known))))
-            name = f"LIF {mode}: jaxsnn / ours"
+            name = f"LIF encoder {mode}: jaxsnn / ours"
             add(f"{name}, geometric mean", f"≥ {mean}×", geometric, least(mean))
             add(f"{name}, worst", f"≥ {worst}×", min(known), least(worst))
     for size, bound in [((1_000_000, 50), 3), ((50_176, 100), 4.5)]:
         value = ratio(found, Case("lif", *size), "floor")
-        name = f"LIF forward, {size[0]:,} × {size[1]}: ours / filling the output"
+        name = f"LIF encoder forward, {size[0]:,} × {size[1]}: ours / filling the output"
         add(name, f"≤ {bound}×", None if value is None else 1 / value, most(bound))
     ratios = [ratio(found, Case("lif", *size, "gradient"), "norse") for size in sizes]
     known = [r for r in ratios if r is not None]
     if known:
-        add("LIF gradient: norse / ours, worst", "≥ 10×", min(known), least(10))
+        add("LIF encoder gradient: norse / ours, worst", "≥ 10×", min(known), least(10))
     for size, bound in [((50_176, 100), 0.35), ((4_096, 1_000), 0.1)]:
         case = Case("lif", *size, "gradient")
         rows = timed(found, case)
         if "ours" in rows:
             memory = rows["ours"]["temporary"] / case.train_bytes
-            name = f"LIF gradient, {size[0]:,} × {size[1]:,}: temporary spike trains"
+            name = f"LIF encoder gradient, {size[0]:,} × {size[1]:,}: temporary spike trains"
             add(name, f"≤ {bound}", memory, lambda v, b=bound: round(v, 2) <= b, "{:.2f}")
             value = ratio(found, case, "ours, one chunk")
-            name = f"LIF gradient, {size[0]:,} × {size[1]:,}: time / that in one chunk"
+            name = f"LIF encoder gradient, {size[0]:,} × {size[1]:,}: time / that in one chunk"
             add(name, "≤ 1.15×", None if value is None else 1 / value, most(1.15))
     for dtype in ("bool", "uint8"):
         values = []
@@ -254,25 +252,23 @@ def targets(found: dict) -> list[str]:
             if wide and narrow:
                 values.append(median(narrow) / median(wide))
         if values:
-            name = f"LIF forward, {dtype} / float32, geometric mean"
+            name = f"LIF encoder forward, {dtype} / float32, geometric mean"
             add(name, "≤ 0.6×", float(np.exp(np.mean(np.log(values)))), most(0.6))
     for n in (50_176, 200_704):
         for peer, bound in (("snntorch", 3), ("plain JAX", 2)):
             value = ratio(found, Case("poisson", n, 100), peer)
             add(f"Poisson, {n:,} × 100: {peer} / ours", f"≥ {bound}×", value, least(bound))
-    for kind in ("layer", "membrane layer"):
+    for kind in LAYERS:
         case = Case(kind, 512, 500, "step", batch=16)
         rows = timed(found, case)
         peers = {k: v for k, v in rows.items() if not k.startswith(("ours", "floor", "plain"))}
         if peers and "ours" in rows:
             best = min(peers, key=lambda name: median(peers[name]))
-            name = "with" if kind == "layer" else "without"
-            name = f"layer {name} a synapse"
             value = ratio(found, case, best)
-            add(f"{name}: the fastest peer ({best}) / ours", "≥ 1×", value, least(1))
+            add(f"{kind}: the fastest peer ({best}) / ours", "≥ 1×", value, least(1))
             value = ratio(found, case, "floor")
             value = None if value is None else 1 / value
-            add(f"{name}: ours / its matrix products", "≤ 2×", value, most(2))
+            add(f"{kind}: ours / its matrix products", "≤ 2×", value, most(2))
     case = Case("yin yang", 78, 60, "epoch", epochs=40)
     add("Yin-Yang epoch: jaxsnn / ours", "≥ 1.5×", ratio(found, case, "jaxsnn"), least(1.5))
     value = ratio(found, case, "floor")

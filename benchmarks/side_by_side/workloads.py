@@ -16,6 +16,8 @@ SLOPE = 80.0  # of SuperSpike
 MAX_RATE = 500.0  # hertz, of the value 1
 DELTA_THRESHOLD = 0.5
 PHASE_BITS = 10
+# `Linear` and neurons: the membrane alone, or behind an exponential synapse (CubaLIF)
+LAYERS = ("LIF layer", "CubaLIF layer")
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def data_of(case: Case) -> dict[str, Any]:
     if case.kind == "delta":
         steps_of_quarters = rng.integers(-3, 4, (steps, n)).astype(np.float32) / 4
         return {"x": np.cumsum(steps_of_quarters, axis=0)}
-    if case.kind in ("layer", "membrane layer"):
-        scale = 12 if case.kind == "layer" else 48
+    if case.kind in LAYERS:
+        scale = 48 if case.kind == "LIF layer" else 12
         return {
             "x": (uniform(steps, case.batch, n) < 0.05).astype(np.float32),
             "weight": (scale * (uniform(n, n) - 0.35) / np.sqrt(n)).astype(np.float32),
@@ -117,10 +119,10 @@ def expected_of(
     if case.kind == "poisson":
         return Expected(None)
     currents = x @ data["weight"].T
-    if case.kind == "membrane layer":
+    if case.kind == "LIF layer":
         spikes = _membrane(currents, reset)[1]
     else:
-        spikes = _neuron(currents, reset)
+        spikes = _with_synapse(currents, reset)
     return Expected(spikes, share=1 - 1e-3)  # products round in different orders
 
 
@@ -158,7 +160,7 @@ def _membrane_gradient(potentials, spikes, w, slope):
     return out
 
 
-def _neuron(currents, reset):
+def _with_synapse(currents, reset):
     """The same membrane behind an exponential synapse, whose input moves it a step later."""
     v = np.zeros(currents.shape[1:], np.float32)
     i = np.zeros_like(v)

@@ -1,8 +1,8 @@
 """The Yin-Yang epoch of jaxsnn's own example, `jaxsnn.examples.discrete.yinyang`.
 
-Five inputs, 120 recurrent LIF neurons, three leaky integrators; 78 batches of 64, 60 steps of
-0.5 ms; Adam, and a penalty on the number of spikes. Every contestant is given the same
-encoded points, the same first weights and the same order of batches.
+Five inputs, 120 recurrent LIF neurons, three leaky integrators, all with synapses; 78 batches
+of 64, 60 steps of 0.5 ms; Adam, and a penalty on the number of spikes. Every contestant is
+given the same encoded points, the same first weights and the same order of batches.
 """
 
 from dataclasses import dataclass

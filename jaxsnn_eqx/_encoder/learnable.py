@@ -62,10 +62,12 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
         own. `tau_syn` is not used.
     - `seq_length`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
         [shared arguments][jaxsnn_eqx.AbstractLayer].
+    - `detach_reset`: leaves the reset out of the derivative (static), as in
+        [`LIF`][jaxsnn_eqx.LIF].
 
-    **Derivative:** the surrogate's, through the spike and the reset, with respect to the
-    values and the four leaves, in forward and reverse mode. **Threshold, NaN and
-    infinities:** as `ConstantCurrentLIFEncoder`.
+    **Derivative:** the surrogate's, through the spike and, unless it is detached, the reset,
+    with respect to the values and the four leaves, in forward and reverse mode. **Threshold,
+    NaN and infinities:** as `ConstantCurrentLIFEncoder`.
 
     Source: the reference's encoder; trained time constants as in Fang et al., ICCV (2021).
     """
@@ -80,6 +82,7 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
+    detach_reset: bool = eqx.field(default=False, static=True)
 
     def __init__(
         self,
@@ -90,6 +93,7 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
         surrogate: AbstractSurrogate = SuperSpike(),
         checkpoint_every: int | None = None,
         dtype: DTypeLike | None = None,
+        detach_reset: bool = False,
     ):
         self.gain = jnp.ones(shape)
         self.bias = jnp.zeros(shape)
@@ -99,14 +103,14 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
                     f"`dt` must be below `tau_mem`={params.tau_mem} s, got dt={dt} s: the "
                     "trained `tau_mem` stays above `dt`."
                 )
-            # `tau_syn` is not used, whatever it is
-            params = LearnableLIFParameters(shape, params, dt, tau_syn=2 * dt)
+            params = LearnableLIFParameters(shape, params, dt)
         self.params = params
         self.seq_length = seq_length
         self.dt = dt
         self.surrogate = surrogate
         self.checkpoint_every = checkpoint_every
         self.dtype = dtype
+        self.detach_reset = detach_reset
 
     def __check_init__(self):
         check_params(self.params, self.dt)
@@ -128,4 +132,12 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
             )
         gain, bias, x_ = (a.astype(state.dtype) for a in (self.gain, self.bias, x))
         dtype = self.dtype or x.dtype
-        return lif_step(state, gain * x_ + bias, self.params, self.dt, self.surrogate, dtype)
+        return lif_step(
+            state,
+            gain * x_ + bias,
+            self.params,
+            self.dt,
+            self.surrogate,
+            detach=self.detach_reset,
+            dtype=dtype,
+        )

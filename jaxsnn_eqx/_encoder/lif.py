@@ -48,11 +48,13 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
     - `seq_length`, `params`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
         [shared arguments][jaxsnn_eqx.AbstractLayer]. `tau_syn` is not used, since the input is
         the current itself.
+    - `detach_reset`: leaves the reset out of the derivative (static), as in
+        [`LIF`][jaxsnn_eqx.LIF].
 
-    **Derivative:** the surrogate's, through the spike and through the reset, in forward and
-    reverse mode. **At the threshold** (`v == v_th`) there is no spike. **NaN** gives NaN
-    spikes from the first step on; an **infinite** value makes the voltage NaN in the step
-    after it.
+    **Derivative:** the surrogate's, through the spike and, unless it is detached, through the
+    reset, in forward and reverse mode. **At the threshold** (`v == v_th`) there is no spike.
+    **NaN** gives NaN spikes from the first step on; an **infinite** value makes the voltage NaN
+    in the step after it.
 
     Source: `jaxsnn.discrete.encode.constant_current_lif_encode` (jaxsnn 0.3.0); Norse's
     `constant_current_lif_encode`.
@@ -68,6 +70,7 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
+    detach_reset: bool = eqx.field(default=False, static=True)
 
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
@@ -85,7 +88,13 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
         x = as_floating(x)
         dtype = self.dtype or x.dtype
         return lif_step(
-            state, x.astype(state.dtype), self.params, self.dt, self.surrogate, dtype
+            state,
+            x.astype(state.dtype),
+            self.params,
+            self.dt,
+            self.surrogate,
+            detach=self.detach_reset,
+            dtype=dtype,
         )
 
 
@@ -113,6 +122,8 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
     - `params`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
         [shared arguments][jaxsnn_eqx.AbstractLayer]. `tau_syn` is not used, since the input is
         the current itself.
+    - `detach_reset`: leaves the reset out of the derivative (static), as in
+        [`LIF`][jaxsnn_eqx.LIF].
 
     **Derivative, threshold, NaN and infinities:** as `ConstantCurrentLIFEncoder`.
 
@@ -128,6 +139,7 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
+    detach_reset: bool = eqx.field(default=False, static=True)
 
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
@@ -145,5 +157,11 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
         x = as_floating(x)
         dtype = self.dtype or x.dtype
         return lif_step(
-            state, x.astype(state.dtype), self.params, self.dt, self.surrogate, dtype
+            state,
+            x.astype(state.dtype),
+            self.params,
+            self.dt,
+            self.surrogate,
+            detach=self.detach_reset,
+            dtype=dtype,
         )

@@ -61,9 +61,11 @@ class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
     - `seq_length`, `params`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
         [shared arguments][jaxsnn_eqx.AbstractLayer]. `tau_syn` is not used, since the input is
         the current itself.
+    - `detach_reset`: leaves the reset out of the derivative (static), as in
+        [`LIF`][jaxsnn_eqx.LIF].
 
-    **Derivative:** the surrogate's, through the spike, the reset, and the silence that follows,
-    in forward and reverse mode. **Threshold, NaN and infinities:** as
+    **Derivative:** the surrogate's, through the spike, the reset unless it is detached, and the
+    silence that follows, in forward and reverse mode. **Threshold, NaN and infinities:** as
     `ConstantCurrentLIFEncoder`.
 
     Source: Norse's `spike_latency_lif_encode`, whose mask has no derivative.
@@ -79,6 +81,7 @@ class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
+    detach_reset: bool = eqx.field(default=False, static=True)
 
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
@@ -100,7 +103,14 @@ class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
         """One step of the equations above: `(state, spikes)`; `key` is ignored."""
         x = as_floating(x)
         current = x.astype(state.voltage.dtype)
-        voltage, spikes = lif_step(state.voltage, current, self.params, self.dt, self.surrogate)
+        voltage, spikes = lif_step(
+            state.voltage,
+            current,
+            self.params,
+            self.dt,
+            self.surrogate,
+            detach=self.detach_reset,
+        )
         first = state.waiting * spikes
         state = FirstSpikeState(voltage, state.waiting * (1 - spikes))
         return state, as_spikes(first, self.dtype or x.dtype)

@@ -1,12 +1,13 @@
 """LIF neurons with an adaptive threshold."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
+from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, Shaped
 
-from .._membrane import decay, fire_and_reset, integrate_membrane
+from .._membrane import decay, fire_and_reset, hold_refractory, integrate_membrane
 from .._parameters import (
     AnyLIFParameters,
     LIFParameters,
@@ -28,57 +29,66 @@ from .._types import (
     spike_dtype,
     zero_state,
 )
-from .base import AbstractNeuron
+from .base import AbstractNeuron, as_refractory, refractory_zeros, warn_of_tau_syn
 
 
 class AdaptiveState(NamedTuple):
-    """Membrane potential, synaptic current and adaptation, each of shape `"*shape"`."""
+    """Membrane potential and adaptation, each of shape `"*shape"`.
+
+    With a refractory period also the steps that each neuron is still refractory for.
+    """
 
     voltage: Float[Array, "*shape"]
-    current: Float[Array, "*shape"]
     adaptation: Float[Array, "*shape"]
+    remaining: Float[Array, "*shape"] | None = None
 
 
 class ALIF(AbstractNeuron):
     """LIF neurons whose threshold rises with every spike and decays slowly: memory.
 
-    At every step, in this order (as `LIF`, and the adaptation last), from `v = i = a = 0`:
+    The membrane alone. At every step, in this order (as `LIF`, and the adaptation last), from
+    `v = a = 0`:
 
-        v <- v + dt / tau_mem · ((v_leak − v) + i)
+        v <- v + dt / tau_mem · ((v_leak − v) + x)
         z <- 1 if v > v_th + beta · a else 0
         v <- v − z · (v − v_reset)
-        i <- i − dt / tau_syn · i + x
         a <- a − dt / tau_adapt · a + z
+
+    An LSNN's neurons, with a synapse and lateral connections, are
+    `Recurrent(Synapse(ALIF(), immediate=False), linear)`.
 
     ```python
     >>> import jax.numpy as jnp
     >>> from jaxsnn_eqx import ALIF, LIF
-    >>> currents = jnp.full((60,), 0.5)
+    >>> currents = jnp.full((60,), 2.0)
     >>> float(LIF()(currents).sum()), float(ALIF(beta=0.5)(currents).sum())
-    (18.0, 4.0)
+    (15.0, 4.0)
 
     ```
 
     **Arguments:**
 
+    - `params`: a `LIFParameters`, whose `tau_syn` is not used, or a `LearnableLIFParameters`.
     - `tau_adapt`: time constant of the adaptation, in seconds (static). At least `dt`.
     - `beta`: by how much a spike raises the threshold, dimensionless. A number or tuple is
         fixed, a JAX array (scalar, or one per neuron) trainable.
-    - `params`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
-        [shared arguments][jaxsnn_eqx.AbstractLayer]. With a `LearnableLIFParameters` as
-        `params` the constants are trained.
+    - `dt`, `surrogate`, `checkpoint_every`, `dtype`:
+        [shared arguments][jaxsnn_eqx.AbstractLayer]. `dt` at most each time constant.
+    - `soft_reset`, `refractory`, `detach_reset`: as in `LIF`; a soft reset lowers v by the
+        threshold of that step, `v_th + beta · a`, less `v_reset`.
+    - `detach_adaptation`: leaves the spike that raises the threshold out of the derivative
+        (static), as Norse's LSNN does.
 
-    **Derivative:** the surrogate's, through the spike, the reset and the adaptation, with
-    respect to the input and `beta`, in forward and reverse mode. **Threshold, NaN and
-    infinities:** as `LIF`.
+    **Derivative:** the surrogate's, through the spike, the reset and the adaptation unless they
+    are detached, with respect to the input and `beta`, in forward and reverse mode; see `LIF`
+    for when to detach the reset. **Threshold, NaN and infinities:** as `LIF`.
 
     Source: Bellec et al., "A solution to the learning dilemma for recurrent networks of spiking
-    neurons", Nature Communications 11 (2020), equations 6 to 8, with this family's reset and
-    synapse.
+    neurons", Nature Communications 11 (2020), equations 6 to 8, with this family's reset.
     """
 
     params: AnyLIFParameters = eqx.field(
-        default=LIFParameters(), converter=parameters_of("tau_mem", "tau_syn", "v_th")
+        default=LIFParameters(), converter=parameters_of("tau_mem", "v_th")
     )
     tau_adapt: float = eqx.field(
         default=0.2, static=True, converter=positive_number("tau_adapt")
@@ -90,42 +100,47 @@ class ALIF(AbstractNeuron):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
+    soft_reset: bool = eqx.field(default=False, static=True)
+    refractory: float = eqx.field(default=0.0, static=True, converter=as_refractory)
+    detach_reset: bool = eqx.field(default=False, static=True)
+    detach_adaptation: bool = eqx.field(default=False, static=True)
 
     def __check_init__(self):
-        check_params(self.params, self.dt, "tau_mem", "tau_syn")
+        check_params(self.params, self.dt, "tau_mem")
         check_dt(self.dt, tau_adapt=self.tau_adapt)
+        warn_of_tau_syn("ALIF", self.params)
 
     @checked
     def init(self, x: Sample) -> AdaptiveState:
-        """Potentials, currents and adaptations of 0 for an input like `x`."""
-        zeros = zero_state(as_floating(x))
-        return AdaptiveState(zeros, zeros, zeros)
+        """Potentials and adaptations of 0 for an input like `x`, in float32 or wider."""
+        x = as_floating(x)
+        zeros = zero_state(x)
+        remaining = refractory_zeros(zeros, self.refractory, self.dt)
+        return AdaptiveState(zeros, zero_state(x), remaining)
 
     @checked
-    def step(
-        self,
-        state: AdaptiveState,
-        x: Sample,
-        *,
-        key: PRNGKeyArray | None = None,
+    def advance(
+        self, state: AdaptiveState, current: Float[Array, "*shape"], dtype: Any
     ) -> tuple[AdaptiveState, Shaped[Array, "*shape"]]:
-        """One step of the equations above: `(state, spikes)`.
-
-        **Arguments:**
-
-        - `state`: from `init`, or from the step before.
-        - `x`: the input current of this step (dimensionless), of shape `"*shape"`.
-        - `key`: ignored. (Keyword only.)
-        """
-        x = as_floating(x)
-        params = self.params
+        """One step of the equations above: `(state, spikes)`."""
+        params, remaining = self.params, state.remaining
         v_th = constant_like("v_th", params.v_th, state.voltage)
         v_th = v_th + constant_like("beta", self.beta, state.voltage) * state.adaptation
-        voltage = integrate_membrane(state.voltage, state.current, params, self.dt)
-        voltage, spikes = fire_and_reset(voltage, v_th, params.v_reset, self.surrogate)
-        current = decay(state.current, "tau_syn", params.tau_syn, self.dt) + x.astype(
-            state.current.dtype
+        voltage = integrate_membrane(state.voltage, current, params, self.dt)
+        voltage, spikes = fire_and_reset(
+            voltage,
+            v_th,
+            params.v_reset,
+            self.surrogate,
+            soft=self.soft_reset,
+            detach=self.detach_reset,
         )
-        adaptation = decay(state.adaptation, "tau_adapt", self.tau_adapt, self.dt) + spikes
-        state = AdaptiveState(voltage, current, adaptation)
-        return state, as_spikes(spikes, self.dtype or x.dtype)
+        if remaining is not None:
+            steps = round(self.refractory / self.dt)
+            remaining, voltage, spikes = hold_refractory(
+                remaining, steps, state.voltage, voltage, spikes
+            )
+        raises = lax.stop_gradient(spikes) if self.detach_adaptation else spikes
+        adaptation = decay(state.adaptation, "tau_adapt", self.tau_adapt, self.dt) + raises
+        state = AdaptiveState(voltage, adaptation, remaining)
+        return state, as_spikes(spikes, self.dtype or dtype)

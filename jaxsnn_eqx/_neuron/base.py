@@ -1,17 +1,21 @@
 """What neurons share."""
 
+import warnings
+from abc import abstractmethod
 from typing import Any, NamedTuple, final
 
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 
 from .._layer import AbstractStatefulLayer, AbstractTimed
-from .._types import as_floating, zero_state
+from .._parameters import AnyLIFParameters, LIFParameters
+from .._types import Sample, as_floating, checked, real_number, state_dtype
 
 
 class AbstractNeuron(AbstractStatefulLayer, AbstractTimed):
     """A layer of neurons: currents of shape `"time *shape"` to an output of that shape.
 
-    Subclasses write `init` and `step`, and have fields `dt` and `checkpoint_every`.
+    Subclasses write `init` and `advance`, and have fields `dt` and `checkpoint_every`.
     """
 
     @property
@@ -20,15 +24,61 @@ class AbstractNeuron(AbstractStatefulLayer, AbstractTimed):
         """`None`: its input has a time axis."""
         return None
 
+    @abstractmethod
+    def advance(
+        self, state: PyTree, current: Float[Array, "*shape"], dtype: Any
+    ) -> tuple[PyTree, Shaped[Array, "*shape"]]:
+        """One step under a current of the state's dtype: `(state, out)`.
 
-class SynapticState(NamedTuple):
-    """Membrane potential and synaptic current of a layer, each of shape `"*shape"`."""
+        `out` is of the `dtype` given, unless the layer has one of its own. What holds a neuron,
+        such as `Synapse` and `Recurrent`, steps it by this.
+        """
+
+    @final
+    @checked
+    def step(
+        self, state: PyTree, x: Sample, *, key: PRNGKeyArray | None = None
+    ) -> tuple[PyTree, Shaped[Array, "*shape"]]:
+        """One step of the equations above: `(state, out)`.
+
+        **Arguments:**
+
+        - `state`: from `init`, or from the step before.
+        - `x`: the input current of this step (dimensionless), of shape `"*shape"`.
+        - `key`: ignored. (Keyword only.)
+        """
+        x = as_floating(x)
+        return self.advance(state, x.astype(state_dtype(x)), x.dtype)
+
+
+class MembraneState(NamedTuple):
+    """Membrane potential, of shape `"*shape"`.
+
+    With a refractory period also the steps that each neuron is still refractory for.
+    """
 
     voltage: Float[Array, "*shape"]
-    current: Float[Array, "*shape"]
+    remaining: Float[Array, "*shape"] | None = None
 
-    @classmethod
-    def zeros(cls, x: Any) -> "SynapticState":
-        """Potentials and currents of 0 for an input like `x`, in float32 or wider."""
-        zeros = zero_state(as_floating(x))
-        return cls(zeros, zeros)
+
+def as_refractory(refractory: float) -> float:
+    """A converter of the field `refractory`."""
+    refractory = real_number("refractory")(refractory)
+    if refractory < 0:
+        raise ValueError(f"`refractory` must be at least 0, in seconds, got {refractory}.")
+    return refractory
+
+
+def refractory_zeros(x: Array, refractory: float, dt: float) -> Array | None:
+    """No neuron is refractory at first; nothing to count without a refractory period."""
+    return jnp.zeros_like(x) if round(refractory / dt) else None
+
+
+def warn_of_tau_syn(name: str, params: AnyLIFParameters) -> None:
+    """Warns whoever gives a membrane alone the time constant of a synapse."""
+    if isinstance(params, LIFParameters) and params.tau_syn != LIFParameters().tau_syn:
+        warnings.warn(
+            f"`{name}` is a membrane alone, and nothing in it uses `params.tau_syn`="
+            f"{params.tau_syn}: for a synapse, `Synapse({name}(...), tau_syn)`.",
+            stacklevel=3,
+        )

@@ -1,13 +1,12 @@
-"""Leaky integrate-and-fire neurons with a current-based exponential synapse."""
+"""Leaky integrate-and-fire neurons."""
 
-from typing import NamedTuple
+from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, Shaped
 
-from .._membrane import decay, fire_and_reset, integrate_membrane
+from .._membrane import hold_refractory, lif_step
 from .._parameters import AnyLIFParameters, LIFParameters, check_params, parameters_of
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
@@ -17,62 +16,69 @@ from .._types import (
     checked,
     optional_positive_int,
     positive_number,
-    real_number,
     spike_dtype,
+    zero_state,
 )
-from .base import AbstractNeuron, SynapticState
-
-
-class RefractoryState(NamedTuple):
-    """As `SynapticState`, with the steps that each neuron is still refractory for."""
-
-    voltage: Float[Array, "*shape"]
-    current: Float[Array, "*shape"]
-    remaining: Float[Array, "*shape"]
+from .base import (
+    AbstractNeuron,
+    MembraneState,
+    as_refractory,
+    refractory_zeros,
+    warn_of_tau_syn,
+)
 
 
 class LIF(AbstractNeuron):
-    """Leaky integrate-and-fire neurons: input currents to spikes.
+    """Leaky integrate-and-fire neurons, the membrane alone: input currents to spikes.
 
-    At every step, in this order (integrate, fire, reset, then add the input), from
-    `v = i = 0`:
+    At every step, in this order (integrate, fire, reset), from `v = 0`:
 
-        v <- v + dt / tau_mem · ((v_leak − v) + i)
+        v <- v + dt / tau_mem · ((v_leak − v) + x)
         z <- 1 if v > v_th else 0
         v <- v − z · (v − v_reset)
-        i <- i − dt / tau_syn · i + x
 
-    So the input of a step moves the membrane from the next step on.
+    So the input of a step moves the membrane in that step. For an exponential current between
+    input and membrane (jaxsnn's and Norse's LIF, NIR's CubaLIF), `Synapse(LIF())`.
 
     ```python
     >>> import jax.numpy as jnp
     >>> from jaxsnn_eqx import LIF
-    >>> LIF()(jnp.array([[8.0], [0.0], [0.0]])).ravel()
-    Array([0., 1., 1.], dtype=float32)
+    >>> LIF()(jnp.array([[8.0], [0.0], [4.0], [4.0]])).ravel()
+    Array([1., 0., 0., 1.], dtype=float32)
 
     ```
 
     **Arguments:**
 
+    - `params`: a `LIFParameters`, whose `tau_syn` is not used, or a `LearnableLIFParameters`.
+    - `dt`, `surrogate`, `checkpoint_every`, `dtype`:
+        [shared arguments][jaxsnn_eqx.AbstractLayer]. `dt` at most `tau_mem`.
     - `soft_reset`: lowers v by `v_th − v_reset` at a spike instead of setting it to
         `v_reset`, so that what exceeded the threshold is kept (static).
     - `refractory`: refractory period in seconds (static), rounded to whole steps: for that long
-        after a spike the potential is held and nothing fires, while the synapse goes on. At 0,
-        the default, there is no such state.
-    - `params`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
-        [shared arguments][jaxsnn_eqx.AbstractLayer]. With a `LearnableLIFParameters` as
-        `params` the constants are trained.
+        after a spike the potential stays as it is and nothing fires. At 0 nothing is counted.
+    - `detach_reset`: leaves the reset out of the derivative (static).
 
-    **Derivative:** the surrogate's, through the spike and through the reset, in forward and
-    reverse mode. **At the threshold** there is no spike. **NaN** gives NaN spikes from the
-    next step on, and so does an **infinite** input from the second next.
+    **Derivative:** the surrogate's, through the spike and, unless with `detach_reset`, through
+    the reset, in forward and reverse mode. Through the reset it holds a factor of
+    `surrogate'(v − v_th) · (v − v_reset)`: with potentials in millivolts (`v_th=-50`,
+    `v_reset=-65`) that grows from step to step and ends in NaN, where the detached one is
+    finite. **At the threshold** there is no spike. **NaN** gives NaN from that step on, and so
+    does an **infinite** input from the next step on.
 
-    Source: `jaxsnn.discrete.functional.lif.lif_step` (jaxsnn 0.3.0); Pehle & Pedersen,
-    Norse (2021).
+    **In other libraries.** With `beta = 1 − dt / tau_mem`, snnTorch's `Leaky(beta)` is this
+    neuron for its input times `1 / (1 − beta)`. Its default reset subtracts the threshold one
+    step later, after the decay: `soft_reset=True` with `v_reset = v_th · (1 − 1 / beta)`. It
+    detaches the reset, as Norse does in its recurrent cells and spikingjelly on demand
+    (`LIFNode(tau)`: `tau_mem = tau · dt`). jaxpike and sinabs decay by `exp(−dt / tau)`, so
+    there `tau_mem = dt / (1 − exp(−dt / tau))`.
+
+    Source: Gerstner, Kistler, Naud & Paninski, "Neuronal Dynamics" (2014), section 1.3;
+    `jaxsnn.discrete.encode.lif_current_encoder` (jaxsnn 0.3.0).
     """
 
     params: AnyLIFParameters = eqx.field(
-        default=LIFParameters(), converter=parameters_of("tau_mem", "tau_syn", "v_th")
+        default=LIFParameters(), converter=parameters_of("tau_mem", "v_th")
     )
     dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
     surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
@@ -81,64 +87,39 @@ class LIF(AbstractNeuron):
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
     soft_reset: bool = eqx.field(default=False, static=True)
-    refractory: float = eqx.field(default=0.0, static=True, converter=real_number("refractory"))
+    refractory: float = eqx.field(default=0.0, static=True, converter=as_refractory)
+    detach_reset: bool = eqx.field(default=False, static=True)
 
     def __check_init__(self):
-        check_params(self.params, self.dt, "tau_mem", "tau_syn")
-        if self.refractory < 0:
-            raise ValueError(
-                f"`refractory` must be at least 0, in seconds, got {self.refractory}."
+        check_params(self.params, self.dt, "tau_mem")
+        warn_of_tau_syn("LIF", self.params)
+
+    @checked
+    def init(self, x: Sample) -> MembraneState:
+        """Potentials of 0 for an input like `x`, in float32 or wider."""
+        zeros = zero_state(as_floating(x))
+        return MembraneState(zeros, refractory_zeros(zeros, self.refractory, self.dt))
+
+    @checked
+    def advance(
+        self, state: MembraneState, current: Float[Array, "*shape"], dtype: Any
+    ) -> tuple[MembraneState, Shaped[Array, "*shape"]]:
+        """One step of the equations above: `(state, spikes)`."""
+        dtype, remaining = self.dtype or dtype, state.remaining
+        voltage, spikes = lif_step(
+            state.voltage,
+            current,
+            self.params,
+            self.dt,
+            self.surrogate,
+            soft=self.soft_reset,
+            detach=self.detach_reset,
+            dtype=dtype if remaining is None else None,
+        )
+        if remaining is not None:
+            steps = round(self.refractory / self.dt)
+            remaining, voltage, spikes = hold_refractory(
+                remaining, steps, state.voltage, voltage, spikes
             )
-
-    @property
-    def refractory_steps(self) -> int:
-        """Whole steps in the refractory period."""
-        return round(self.refractory / self.dt)
-
-    @checked
-    def init(self, x: Sample) -> SynapticState | RefractoryState:
-        """Potentials and currents of 0 for an input like `x`, in float32 or wider."""
-        state = SynapticState.zeros(x)
-        if not self.refractory_steps:
-            return state
-        return RefractoryState(*state, state.voltage)
-
-    @checked
-    def step(
-        self,
-        state: SynapticState | RefractoryState,
-        x: Sample,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[SynapticState | RefractoryState, Shaped[Array, "*shape"]]:
-        """One step of the equations above.
-
-        **Arguments:**
-
-        - `state`: from `init`, or from the step before.
-        - `x`: the input current of this step (dimensionless), of shape `"*shape"`.
-        - `key`: ignored. (Keyword only.)
-
-        **Returns:**
-
-        `(state, spikes)`.
-        """
-        x = as_floating(x)
-        params = self.params
-        voltage = integrate_membrane(state.voltage, state.current, params, self.dt)
-        voltage, spikes = fire_and_reset(
-            voltage, params.v_th, params.v_reset, self.surrogate, soft=self.soft_reset
-        )
-        current = decay(state.current, "tau_syn", params.tau_syn, self.dt) + x.astype(
-            state.current.dtype
-        )
-        if isinstance(state, RefractoryState):
-            held = state.remaining > 0
-            voltage = jnp.where(held, state.voltage, voltage)
-            spikes = jnp.where(held, 0, spikes)
-            remaining = jnp.maximum(state.remaining - 1, 0)
-            remaining = jnp.where(spikes > 0.5, self.refractory_steps, remaining)
-            state = RefractoryState(voltage, current, remaining)
-        else:
-            state = SynapticState(voltage, current)
-        return state, as_spikes(spikes, self.dtype or x.dtype)
+            spikes = as_spikes(spikes, dtype)
+        return MembraneState(voltage, remaining), spikes

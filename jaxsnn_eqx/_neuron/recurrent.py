@@ -43,7 +43,7 @@ class Recurrent(AbstractLayer, AbstractTimed):
 
     **Arguments:**
 
-    - `layer`: a layer of neurons, such as `LIF` or `ALIF`.
+    - `layer`: a layer of neurons, such as `LIF`, `ALIF`, or a `Synapse` of one.
     - `linear`: a stateless Equinox layer, from the neurons' output to their input, such as
         `eqx.nn.Linear(size, size, key=...)`.
 
@@ -109,10 +109,8 @@ class Recurrent(AbstractLayer, AbstractTimed):
         x = as_floating(x)
         lateral = self.linear(state.out)
         current = x.astype(state.out.dtype) + lateral.astype(state.out.dtype)
-        inner, out = self.layer.step(state.layer, current, key=key)
-        state = RecurrentState(inner, out.astype(state.out.dtype))
-        # the layer's own `dtype`, or else the input's
-        return state, out.astype(x.dtype) if out.dtype == current.dtype else out
+        inner, out = self.layer.advance(state.layer, current, x.dtype)
+        return RecurrentState(inner, out.astype(state.out.dtype)), out
 
     def run_chunk(
         self, state: RecurrentState, xs: Array, length: int | None, key: PRNGKeyArray | None

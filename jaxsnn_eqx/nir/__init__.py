@@ -8,10 +8,12 @@ neuromorphic chips read it.
 
 | layer | NIR |
 |---|---|
-| `LIFCurrentEncoder`, `ConstantCurrentLIFEncoder` | `LIF`; the constant value is a held input |
-| `LIF` | `CubaLIF` |
-| `LI` | `CubaLI`, two `LI` in series, or a `CubaLIF` that never fires |
-| `Recurrent(layer, linear)` | the layer, with `Affine` or `Linear` back to it |
+| `LIF`, `LIFCurrentEncoder` | `LIF` |
+| `ConstantCurrentLIFEncoder` | `LIF`, whose input is held |
+| `Synapse(LIF(), tau_syn)` | `CubaLIF` |
+| `LI` | `LI` with `to_nir(li=nir.LI)`; else as the equal `Synapse(LI(), tau_syn=dt)` |
+| `Synapse(LI(), tau_syn)` | `CubaLI`, two `LI` in series, or a `CubaLIF` that never fires |
+| `Recurrent(Synapse(LIF()), linear)` | `CubaLIF`, with `Affine` or `Linear` back to it |
 | `OverTime` of `eqx.nn.Linear` | `Affine`, or `Linear` without bias |
 | `OverTime` of `eqx.nn.Conv1d`, `eqx.nn.Conv2d` | `Conv1d`, `Conv2d` |
 | `OverTime(eqx.nn.Lambda(jnp.ravel))` | `Flatten` of all axes |
@@ -26,11 +28,13 @@ gives.
 which `to_nir` writes into the graph's metadata.
 
 **Order.** Norse and snnTorch add a step's input to the synapse of a `CubaLIF` before they
-integrate its membrane; `LIF` does so after. Their output comes as many steps earlier as there
-are `LIF` layers between: the spikes are the same ones (a bias behind a `LIF` starts with the
-first step in both, and so acts one step longer here). `LIFCurrentEncoder` and `LI` agree with
-them at every step. Lateral spikes of a `Recurrent` come one step later than theirs, in a loop,
-which no shift undoes. Potentials start at 0 here, and at `v_leak` in Norse.
+integrate its membrane, as `Synapse` does unless it is told `immediate=False`. NIR does not say
+which: both are written as the same node, and `from_nir` reads a `CubaLIF` as a `Synapse` with
+`immediate=False`. Its output then comes one step later than theirs for every such layer: the
+spikes are the same ones (a bias behind such a layer starts with the first step in both, and so
+acts one step longer here). Its lateral spikes in a `Recurrent` come one step later than theirs,
+in a loop, which no shift undoes. `LIF`, `LI` and `Synapse(LI())` agree with them at every step.
+Potentials start at 0 here, and at `v_leak` in Norse.
 
 Source: Pedersen et al., "Neuromorphic intermediate representation: A unified instruction set
 for interoperable brain-inspired computing", Nature Communications 15 (2024).

@@ -10,14 +10,15 @@ import numpy as np
 from jaxtyping import Array
 
 from .._encoder.direct import DirectEncoder
-from .._encoder.lif import ConstantCurrentLIFEncoder, LIFCurrentEncoder
+from .._encoder.lif import ConstantCurrentLIFEncoder
 from .._layer import AbstractLayer
 from .._network import Network
 from .._neuron.li import LI
 from .._neuron.lif import LIF
 from .._neuron.recurrent import Recurrent
+from .._neuron.synapse import Synapse
 from .._over_time import OverTime
-from .._parameters import LearnableLIFParameters, LIFParameters
+from .._parameters import AnyLIFParameters, LearnableLIFParameters, LIFParameters
 from .._surrogate import AbstractSurrogate, SuperSpike
 from .._types import checked, positive_number
 from ._common import NEVER, Scale, nir
@@ -270,18 +271,32 @@ def _(node: nir.Scale, source: _Source) -> list[AbstractLayer]:
 def _(node: nir.LIF, source: _Source) -> list[AbstractLayer]:
     r = _positive("r", _exact(node.r), source)
     potentials = [_exact(v) / r for v in (node.v_threshold, node.v_leak, node.v_reset)]
-    if not _same(_exact(node.tau), *potentials):
-        raise source.refuse(
-            "a `LIF` of NIR must be the same for all neurons of its layer; a `CubaLIF` may "
-            "differ."
-        )
-    v_th, v_leak, v_reset = map(_value, potentials)
-    tau_mem = _time(node.tau, source)
-    params = LIFParameters(tau_mem=tau_mem, v_th=v_th, v_leak=v_leak, v_reset=v_reset)
-    dt, surrogate = source.dt, source.surrogate
+    params = _parameters(node.tau, potentials, source)
     if source.seq_length is None:
-        return [LIFCurrentEncoder(params, dt, surrogate)]
-    return [ConstantCurrentLIFEncoder(source.seq_length, params, dt, surrogate)]
+        return [LIF(params, source.dt, source.surrogate)]
+    if not isinstance(params, LIFParameters):
+        raise source.refuse(
+            "neurons that encode values must be the same for all of their layer; without "
+            "`seq_length` they may differ."
+        )
+    return [ConstantCurrentLIFEncoder(source.seq_length, params, source.dt, source.surrogate)]
+
+
+def _parameters(
+    tau_mem: Any, potentials: list[np.ndarray], source: _Source
+) -> AnyLIFParameters:
+    """One set of constants where all neurons have the same, else each its own.
+
+    The potentials are `v_th`, `v_leak` and `v_reset`.
+    """
+    names = ("v_th", "v_leak", "v_reset")
+    if _same(_exact(tau_mem), *potentials):
+        same = dict(zip(names, map(_value, potentials), strict=True))
+        return LIFParameters(tau_mem=_time(tau_mem, source), **same)
+    each = dict(zip(names, potentials, strict=True))
+    return LearnableLIFParameters(
+        np.shape(tau_mem), tau_min=source.dt, tau_mem=_exact(tau_mem), **each
+    )
 
 
 @_layers.register
@@ -289,32 +304,22 @@ def _(node: nir.CubaLIF, source: _Source) -> list[AbstractLayer]:
     # a spike moves the current by 1, and the potential is counted in what that brings
     unit = _positive("r * w_in", _exact(node.r) * _jump(node, source), source)
     potentials = [_exact(v) / unit for v in (node.v_threshold, node.v_leak, node.v_reset)]
-    v_th, v_leak, v_reset = potentials
-    tau_mem, tau_syn = _exact(node.tau_mem), _exact(node.tau_syn)
-    if not _same(v_leak, v_reset):
-        raise source.refuse(
-            "`v_leak` and `v_reset`, each over `r * w_in * dt / tau_syn`, must be the same for "
-            "all neurons of the layer."
-        )
-    params = LIFParameters(
-        _time(node.tau_syn, source),
-        _time(node.tau_mem, source),
-        *map(_value, potentials),
-    )
-    dt, surrogate = source.dt, source.surrogate
-    if _same(v_th, tau_mem, tau_syn):
-        return [LIF(params, dt, surrogate)]
-    learnable = LearnableLIFParameters(
-        np.shape(node.v_threshold), params, dt, tau_mem=tau_mem, tau_syn=tau_syn, v_th=v_th
-    )
-    return [LIF(learnable, dt, surrogate)]
+    params = _parameters(node.tau_mem, potentials, source)
+    tau_syn = _exact(node.tau_syn)
+    tau_syn = _time(node.tau_syn, source) if _same(tau_syn) else tau_syn
+    neuron = LIF(params, source.dt, source.surrogate)
+    return [Synapse(neuron, tau_syn, immediate=False)]
 
 
 @_layers.register
 def _(node: nir.LI, source: _Source) -> list[AbstractLayer]:
-    # a current that lasts for one step is the input itself
-    tau_syn = np.full(np.shape(node.tau), source.dt)
-    return _layers(nir.CubaLI(tau_syn, node.tau, node.r, node.v_leak), source)
+    if not _same(*map(_exact, (node.tau, node.v_leak))):
+        raise source.refuse(
+            "a leaky integrator must have the same time constants and `v_leak` for all neurons "
+            "of its layer."
+        )
+    params = LIFParameters(tau_mem=_time(node.tau, source), v_leak=_value(_exact(node.v_leak)))
+    return _scaled(_exact(node.r), LI(params, source.dt))
 
 
 @_layers.register
@@ -325,15 +330,18 @@ def _(node: nir.CubaLI, source: _Source) -> list[AbstractLayer]:
             "of its layer."
         )
     params = LIFParameters(
-        _time(node.tau_syn, source),
-        _time(node.tau_mem, source),
-        v_leak=_value(_exact(node.v_leak)),
+        tau_mem=_time(node.tau_mem, source), v_leak=_value(_exact(node.v_leak))
     )
-    gain = _exact(node.r) * _jump(node, source)
+    neuron = Synapse(LI(params, source.dt), _time(node.tau_syn, source))
+    return _scaled(_exact(node.r) * _jump(node, source), neuron)
+
+
+def _scaled(gain: np.ndarray, layer: AbstractLayer) -> list[AbstractLayer]:
+    """The layer, behind what its input is multiplied by."""
     if np.allclose(gain, 1, rtol=1e-6):
-        return [LI(params, source.dt)]
+        return [layer]
     gain = np.asarray(_value(gain)) if _same(gain) else gain
-    return [OverTime(Scale(_weights(gain))), LI(params, source.dt)]
+    return [OverTime(Scale(_weights(gain))), layer]
 
 
 def _jump(node: nir.CubaLIF | nir.CubaLI, source: _Source) -> np.ndarray:
@@ -375,7 +383,7 @@ def _recurrent(
 ) -> list[AbstractLayer]:
     """The neuron that the cycle goes through, with the map back to it."""
     [neuron] = layers
-    if not isinstance(neuron, LIF):
+    if not isinstance(neuron, Synapse):
         raise source.refuse(
             "lateral connections need neurons with a synapse and a threshold (`CubaLIF`)."
         )

@@ -12,13 +12,14 @@ import numpy as np
 from .._decode import AbstractDecoder
 from .._encoder.direct import DirectEncoder
 from .._encoder.lif import ConstantCurrentLIFEncoder, LIFCurrentEncoder
-from .._layer import AbstractEncoder, AbstractLayer, AbstractTimed
+from .._layer import AbstractEncoder, AbstractLayer, time_steps
 from .._network import Network
 from .._neuron.li import LI
 from .._neuron.lif import LIF
 from .._neuron.recurrent import Recurrent
+from .._neuron.synapse import Synapse
 from .._over_time import OverTime
-from .._parameters import LearnableLIFParameters, LIFParameters
+from .._parameters import AnyLIFParameters
 from .._types import checked, positive_number
 from ._common import NEVER, Scale, nir
 
@@ -82,7 +83,7 @@ def to_nir(
     if shape is None:
         shape = _input_shape(layers)
     size: tuple[int, ...] = (shape,) if isinstance(shape, int) else shape
-    own = next((layer.dt for layer in layers if isinstance(layer, AbstractTimed)), dt or 1e-3)
+    own = next(iter(time_steps(layers).values()), dt or 1e-3)
     dt = own if dt is None else positive_number("dt")(dt)
     graph = _Chain(size)
     for i, layer in enumerate(layers):
@@ -144,9 +145,10 @@ def _numbered(kind: str, count: int) -> Iterator[str]:
 
 def _append_recurrent(graph: _Chain, layer: Recurrent, to: _Target) -> None:
     """A cycle of neuron and lateral map, named as snnTorch and spyx look for it."""
-    if not isinstance(layer.layer, LIF) or not isinstance(layer.linear, eqx.nn.Linear):
+    neuron = layer.layer.neuron if isinstance(layer.layer, Synapse) else None
+    if not isinstance(neuron, LIF) or not isinstance(layer.linear, eqx.nn.Linear):
         raise ValueError(
-            "`Recurrent` has NIR nodes for a `LIF` and an `eqx.nn.Linear`, "
+            "`Recurrent` has NIR nodes for a `Synapse` of a `LIF` and an `eqx.nn.Linear`, "
             f"got `{type(layer.layer).__name__}` and `{type(layer.linear).__name__}`."
         )
     [neuron] = _nodes(layer.layer, to)
@@ -201,33 +203,50 @@ def _nodes(layer: Any, to: _Target) -> list[nir.NIRNode]:
 @_nodes.register(LIFCurrentEncoder)
 @_nodes.register(ConstantCurrentLIFEncoder)
 def _(layer, to: _Target) -> list[nir.NIRNode]:
-    params = layer.params
-    return [
-        nir.LIF(
-            tau=to.time(params.tau_mem),
-            r=to.full(1),
-            v_leak=to.full(params.v_leak),
-            v_threshold=to.full(params.v_th),
-            v_reset=to.full(params.v_reset),
-        )
-    ]
+    return [_lif(layer.params, to)]
+
+
+def _lif(params: AnyLIFParameters, to: _Target) -> nir.NIRNode:
+    return nir.LIF(
+        tau=to.time(params.tau_mem),
+        r=to.full(1),
+        v_leak=to.full(params.v_leak),
+        v_threshold=to.full(params.v_th),
+        v_reset=to.full(params.v_reset),
+    )
 
 
 @_nodes.register
 def _(layer: LIF, to: _Target) -> list[nir.NIRNode]:
-    if layer.soft_reset or layer.refractory_steps:
+    _check_reset(layer)
+    return [_lif(layer.params, to)]
+
+
+def _check_reset(layer: LIF) -> None:
+    if layer.soft_reset or layer.refractory:
         raise ValueError(
             "`LIF` with `soft_reset` or `refractory` has no NIR node: NIR's neurons are set to "
             "`v_reset` at a spike, and can fire in the next step."
         )
-    return [_cuba_lif(layer.params, to)]
 
 
-def _cuba_lif(constants: LIFParameters | LearnableLIFParameters, to: _Target) -> nir.NIRNode:
-    tau_mem, tau_syn, v_th, v_leak, v_reset = (
-        np.asarray(getattr(constants, name), float)
-        for name in ("tau_mem", "tau_syn", "v_th", "v_leak", "v_reset")
+@_nodes.register
+def _(layer: Synapse, to: _Target) -> list[nir.NIRNode]:
+    neuron = layer.neuron
+    if isinstance(neuron, LI):
+        return _cuba_li(neuron.params, layer.tau_syn, to)
+    if not isinstance(neuron, LIF):
+        raise ValueError(f"`Synapse({type(neuron).__name__})` has no NIR node.")
+    _check_reset(neuron)
+    return [_cuba_lif(neuron.params, layer.tau_syn, to)]
+
+
+def _cuba_lif(params: AnyLIFParameters, tau_syn: Any, to: _Target) -> nir.NIRNode:
+    tau_mem, v_th, v_leak, v_reset = (
+        np.asarray(getattr(params, name), float)
+        for name in ("tau_mem", "v_th", "v_leak", "v_reset")
     )
+    tau_syn = np.asarray(tau_syn, float)
     r = tau_mem / to.own
     return nir.CubaLIF(
         tau_mem=to.time(tau_mem),
@@ -243,9 +262,16 @@ def _cuba_lif(constants: LIFParameters | LearnableLIFParameters, to: _Target) ->
 @_nodes.register
 def _(layer: LI, to: _Target) -> list[nir.NIRNode]:
     params = layer.params
-    tau_mem, tau_syn = to.time(params.tau_mem), to.time(params.tau_syn)
+    if to.li is nir.LI:
+        return [nir.LI(to.time(params.tau_mem), to.full(1), to.full(params.v_leak))]
+    # a current that lasts for one step is the input itself
+    return _cuba_li(params, to.own, to)
+
+
+def _cuba_li(params: AnyLIFParameters, tau_syn_: Any, to: _Target) -> list[nir.NIRNode]:
+    tau_mem, tau_syn = to.time(params.tau_mem), to.time(tau_syn_)
     one, v_leak = to.full(1), to.full(params.v_leak)
-    w_in = to.full(params.tau_syn / to.own)
+    w_in = to.full(tau_syn_ / to.own)
     if to.li is nir.LI:
         return [nir.LI(tau_syn, w_in, to.full(0)), nir.LI(tau_mem, one, v_leak)]
     if to.li is nir.CubaLI:
@@ -255,7 +281,7 @@ def _(layer: LI, to: _Target) -> list[nir.NIRNode]:
             tau_mem=tau_mem,
             tau_syn=tau_syn,
             r=to.full(params.tau_mem / to.own),  # snnTorch asks for it
-            w_in=to.full(params.tau_syn / params.tau_mem),
+            w_in=to.full(tau_syn_ / params.tau_mem),
             v_leak=v_leak,
             v_threshold=to.full(NEVER),
             v_reset=to.full(0),

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 
 from .. import yin_yang
 from ..calls import Call, jax_call, version_of
-from ..workloads import Case
+from ..workloads import LAYERS, Case
 
 VERSION, DEVICE = version_of("jax"), jax.devices()[0].device_kind
 
 
 def prepare(case: Case, data) -> dict[str, Call]:
-    if case.kind in ("layer", "membrane layer"):
+    if case.kind in LAYERS:
 
         def products(weight, x, w):
             # forward, and back to the weight: flat over time and batch

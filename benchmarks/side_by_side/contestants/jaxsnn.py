@@ -23,7 +23,7 @@ def prepare(case: Case, data) -> dict[str, Call]:
             return encode.constant_current_lif_encode(x, case.steps)[1]
 
         return {"jaxsnn": jax_spikes_or_gradient(spikes, case, data)}
-    if case.kind == "layer":
+    if case.kind == "CubaLIF layer":
         return {"jaxsnn": _layer(data)}
     if case.kind == "yin yang":
         return {"jaxsnn": _yin_yang(data["yin yang"], case.epochs)}

@@ -42,7 +42,7 @@ def prepare(case: Case, data) -> dict[str, Call]:
     if case.kind == "poisson":
         x = torch.from_numpy(data["x"]).to(DEVICE)
         return {"norse": torch_call(lambda: encode.poisson_encode(x, case.steps, MAX_RATE, DT))}
-    if case.kind == "layer":
+    if case.kind == "CubaLIF layer":
         return {"norse": _layer(data)}
     return {}
 

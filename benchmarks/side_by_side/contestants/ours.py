@@ -38,9 +38,10 @@ def prepare(case: Case, data) -> dict[str, Call]:
     }
     if case.kind in encoders:
         return {"ours": jax_call(encoders[case.kind](), data["x"])}
-    if case.kind in ("layer", "membrane layer"):
-        neuron = snn.LIF() if case.kind == "layer" else snn.LIFCurrentEncoder()
-        return _layer(neuron, data)
+    if case.kind == "LIF layer":
+        return _layer(snn.LIF(), data)
+    if case.kind == "CubaLIF layer":
+        return _layer(snn.Synapse(snn.LIF(), immediate=False), data)
     if case.kind == "yin yang":
         return {"ours": _yin_yang(data["yin yang"], case.epochs)}
     return {}
@@ -67,13 +68,13 @@ def _yin_yang(data: yin_yang.Data, epochs: int) -> Call:
         layer = eqx.nn.Linear(*weight.shape, use_bias=False, key=jax.random.key(0))
         return eqx.tree_at(lambda layer: layer.weight, layer, jnp.asarray(weight.T))
 
-    neurons = snn.LIF(dt=yin_yang.DT)
+    neurons = snn.Synapse(snn.LIF(dt=yin_yang.DT), immediate=False)
     model = snn.Network(
         [
             snn.OverTime(linear(data.weights["in"])),
             snn.Recurrent(neurons, linear(data.weights["lateral"])),
             snn.OverTime(linear(data.weights["out"])),
-            snn.LI(dt=yin_yang.DT),
+            snn.Synapse(snn.LI(dt=yin_yang.DT)),
             snn.MaxOverTime(),
         ]
     )

@@ -9,6 +9,7 @@ from ..workloads import (
     DECAY,
     DELTA_THRESHOLD,
     DT,
+    LAYERS,
     LEAK,
     MAX_RATE,
     PHASE_BITS,
@@ -83,7 +84,7 @@ def prepare(case: Case, data) -> dict[str, Call]:
             return jnp.sign(change) * (jnp.abs(change) >= DELTA_THRESHOLD)
 
         return {"plain JAX": jax_call(delta, data["x"])}
-    if case.kind in ("layer", "membrane layer"):
+    if case.kind in LAYERS:
         return {"plain JAX": _layer(case, data)}
     return {}
 
@@ -91,7 +92,7 @@ def prepare(case: Case, data) -> dict[str, Call]:
 def _layer(case: Case, data) -> Call:
     def spikes(weight, x):
         zeros = jnp.zeros(x.shape[1:])
-        if case.kind == "layer":
+        if case.kind == "CubaLIF layer":
             return lax.scan(neuron, (zeros, zeros), x @ weight.T)[1]
         return lax.scan(membrane, zeros, x @ weight.T)[1]
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from snnax import snn as snnax
 
 from ..calls import Call, jax_spikes_or_gradient, jax_training_step, version_of
-from ..workloads import DECAY, LEAK, V_TH, Case
+from ..workloads import DECAY, LAYERS, LEAK, V_TH, Case
 from .plain_jax import spike
 
 VERSION, DEVICE = version_of("snnax"), jax.devices()[0].device_kind
@@ -29,7 +29,7 @@ def prepare(case: Case, data) -> dict[str, Call]:
             return model(start, currents, key)[1][0]
 
         return {"snnax": jax_spikes_or_gradient(spikes, case, data)}
-    if case.kind in ("layer", "membrane layer"):
+    if case.kind in LAYERS:
         return {"snnax": _layer(case, data)}
     return {}
 
@@ -54,7 +54,7 @@ def _model(n: int, *, synapse: bool):
 
 
 def _layer(case: Case, data) -> Call:
-    synapse = case.kind == "layer"
+    synapse = case.kind == "CubaLIF layer"
     model, start, key = _model(case.n, synapse=synapse)
     # its synapse scales what comes in
     weight = data["weight"] / DECAY if synapse else data["weight"]

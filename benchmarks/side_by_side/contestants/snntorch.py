@@ -15,6 +15,7 @@ from ..workloads import (
     DECAY,
     DELTA_THRESHOLD,
     DT,
+    LAYERS,
     LEAK,
     MAX_RATE,
     SLOPE,
@@ -68,14 +69,14 @@ def prepare(case: Case, data) -> dict[str, Call]:
                 )
             )
         }
-    if case.kind in ("layer", "membrane layer"):
+    if case.kind in LAYERS:
         return {"snntorch": _layer(case, data)}
     return {}
 
 
 def _layer(case: Case, data) -> Call:
     linear = torch.nn.Linear(*data["weight"].shape[::-1], bias=False, device=DEVICE)
-    synapse = case.kind == "layer"
+    synapse = case.kind == "CubaLIF layer"
     if synapse:
         neuron = snntorch.Synaptic(alpha=1 - DECAY, beta=1 - LEAK, **OPTIONS).to(DEVICE)
     else:

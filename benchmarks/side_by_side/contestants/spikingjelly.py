@@ -64,7 +64,7 @@ def prepare(case: Case, data) -> dict[str, Call]:
             return torch.stack([encoder(x) for _ in range(steps)])
 
         return {"spikingjelly": torch_call(phase)}
-    if case.kind == "membrane layer":
+    if case.kind == "LIF layer":
         return {"spikingjelly": _layer(data)}
     return {}
 

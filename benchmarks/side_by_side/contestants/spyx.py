@@ -8,7 +8,7 @@ from spyx import axn, nn
 from spyx import data as codes
 
 from ..calls import Call, jax_call, version_of
-from ..workloads import DECAY, DT, LEAK, MAX_RATE, SLOPE, V_TH, Case
+from ..workloads import DECAY, DT, LAYERS, LEAK, MAX_RATE, SLOPE, V_TH, Case
 
 VERSION, DEVICE = version_of("spyx"), jax.devices()[0].device_kind
 
@@ -31,7 +31,7 @@ def prepare(case: Case, data) -> dict[str, Call]:
         }
     if case.kind == "latency":
         return {"spyx": jax_call(codes.latency_code(steps), data["x"], note="uint8")}
-    if case.kind in ("layer", "membrane layer"):
+    if case.kind in LAYERS:
         return _layers(case, data)
     return {}
 
@@ -39,7 +39,7 @@ def prepare(case: Case, data) -> dict[str, Call]:
 def _layers(case: Case, data) -> dict[str, Call]:
     rngs, n, spike = nnx.Rngs(0), case.n, axn.superspike(SLOPE)
     options = {"threshold": V_TH, "activation": spike, "rngs": rngs}
-    if case.kind == "layer":
+    if case.kind == "CubaLIF layer":
         neurons = nn.CuBaLIF((n,), alpha=1 - DECAY, beta=1 - LEAK, **options)
         reset = "subtracted"
     else:
@@ -65,7 +65,7 @@ def _layers(case: Case, data) -> dict[str, Call]:
             return jax.tree.map(lambda p, g: p - 1e-3 * g, state, grads)
 
         out = jax_call(step, state, data["x"], data["w"], note=note)
-        late = case.kind == "membrane layer"  # its spikes come a step later
+        late = case.kind == "LIF layer"  # its spikes come a step later
         longer = np.concatenate([data["x"], np.zeros_like(data["x"][:1])])
 
         def result(_):

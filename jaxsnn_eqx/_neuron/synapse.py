@@ -1,0 +1,142 @@
+"""An exponential synapse in front of any neuron."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
+
+from .._membrane import decay
+from .._parameters import Fixed, check_above, check_dt, grown
+from .._types import NestedNumbers, Sample, as_floating, checked, positive_number, zero_state
+from .base import AbstractNeuron
+
+
+class SynapseState(NamedTuple):
+    """The state of the neuron, and its synaptic current, of shape `"*shape"`."""
+
+    neuron: PyTree
+    current: Float[Array, "*shape"]
+
+
+class Synapse(AbstractNeuron):
+    """Neurons with an exponential synaptic current, which each spike raises by its weight.
+
+    At every step, in this order, from `i = 0`, if `immediate`:
+
+        i   <- i + x
+        out <- the neuron's step under the current i
+        i   <- i − dt / tau_syn · i
+
+    and otherwise, so that the input of a step moves the membrane from the next step on:
+
+        out <- the neuron's step under the current i
+        i   <- i − dt / tau_syn · i + x
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from jaxsnn_eqx import LI, Synapse
+    >>> spike = jnp.array([[1.0], [0.0], [0.0]])
+    >>> Synapse(LI())(spike).ravel()
+    Array([0.1  , 0.17 , 0.217], dtype=float32)
+    >>> Synapse(LI(), immediate=False)(spike).ravel()
+    Array([0.  , 0.1 , 0.17], dtype=float32)
+
+    ```
+
+    | here | elsewhere |
+    |---|---|
+    | `Synapse(LIF())` | NIR's CubaLIF, snnTorch's Synaptic, spyx's CuBaLIF, Norse's LIFCell |
+    | `Synapse(LIF(), immediate=False)` | jaxsnn's `lif_step` |
+    | `Synapse(LI())` | jaxsnn's and Norse's `li_step`, NIR's CubaLI |
+    | `Synapse(ALIF(), immediate=False)` | Norse's LSNN |
+
+    A spike raises the current by its weight; NIR's raises it by `w_in · dt / tau_syn`.
+
+    **Arguments:**
+
+    - `neuron`: `LIF`, `LI`, `ALIF`, or any other `AbstractNeuron`.
+    - `tau_syn`: synaptic time constant in seconds, at least the neuron's `dt`. A number is
+        fixed, and so is a list or NumPy array, with one for each neuron; a JAX array (a scalar,
+        or one for each neuron) is trained, by the leaf `log_tau_syn`, which is 0 at first:
+        `tau_syn = dt + (first tau_syn − dt) · exp(log_tau_syn)`.
+    - `immediate`: whether the input of a step moves the membrane in that step (static).
+        (Keyword only.)
+
+    **Derivative:** that of the neuron, and exact for the current, with respect to the input and
+    a trained `tau_syn`; the neuron's `checkpoint_every` says which states are kept. **NaN**
+    gives NaN from the step on that it moves the membrane.
+
+    **Raises:** `ValueError` for a `neuron` that is not a layer of neurons.
+
+    Source: `jaxsnn.discrete.functional.lif.lif_step` and `li_step` (jaxsnn 0.3.0); Pehle &
+    Pedersen, Norse (2021); Pedersen et al., "Neuromorphic intermediate representation", Nature
+    Communications 15 (2024).
+    """
+
+    neuron: AbstractNeuron
+    first_tau_syn: float | Fixed
+    log_tau_syn: Float[Array, "*shape"] | None
+    immediate: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        neuron: AbstractNeuron,
+        tau_syn: float | ArrayLike | NestedNumbers = 5e-3,
+        *,
+        immediate: bool = True,
+    ):
+        if not isinstance(neuron, AbstractNeuron):
+            raise ValueError(
+                f"`neuron` must be a layer of neurons, got `{type(neuron).__name__}`."
+            )
+        self.neuron = neuron
+        self.immediate = immediate
+        self.log_tau_syn = None
+        if isinstance(tau_syn, jax.Array):
+            first = as_floating(tau_syn)
+            check_above("tau_syn", first, "dt", neuron.dt)
+            self.first_tau_syn, self.log_tau_syn = Fixed(first), jnp.zeros_like(first)
+        elif isinstance(tau_syn, list | tuple | np.ndarray):
+            each = np.asarray(tau_syn, float)
+            check_dt(neuron.dt, tau_syn=each.min(initial=np.inf))
+            self.first_tau_syn = Fixed(jnp.asarray(each, jnp.result_type(float)))
+        else:
+            self.first_tau_syn = positive_number("tau_syn")(tau_syn)
+            check_dt(neuron.dt, tau_syn=self.first_tau_syn)
+
+    @property
+    def tau_syn(self) -> float | Float[Array, "*shape"]:
+        """The synaptic time constant in seconds, as it is now."""
+        if isinstance(self.first_tau_syn, Fixed):
+            return grown(self.first_tau_syn.value, self.dt, self.log_tau_syn)
+        return self.first_tau_syn
+
+    @property
+    def dt(self) -> float:
+        """The step of `neuron`, in seconds."""
+        return self.neuron.dt
+
+    @property
+    def checkpoint_every(self) -> int | None:
+        """That of `neuron`."""
+        return self.neuron.checkpoint_every
+
+    @checked
+    def init(self, x: Sample) -> SynapseState:
+        """The state of `neuron`, and currents of 0, for an input like `x`."""
+        return SynapseState(self.neuron.init(x), zero_state(as_floating(x)))
+
+    @checked
+    def advance(
+        self, state: SynapseState, current: Float[Array, "*shape"], dtype: Any
+    ) -> tuple[SynapseState, Shaped[Array, "*shape"]]:
+        """One step of the equations above: `(state, out)`."""
+        synaptic = state.current + current if self.immediate else state.current
+        neuron, out = self.neuron.advance(state.neuron, synaptic, dtype)
+        synaptic = decay(synaptic, "tau_syn", self.tau_syn, self.dt)
+        if not self.immediate:
+            synaptic = synaptic + current
+        return SynapseState(neuron, synaptic), out
