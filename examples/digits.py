@@ -40,7 +40,7 @@ HIDDEN = 512
 BATCH_SIZE = 64
 EPOCHS = 60
 SHORT_EPOCHS = 3
-LEARNING_RATE = 1e-2
+LEARNING_RATE = 5e-2
 WEIGHT_DECAY = 1e-2
 LABEL_SMOOTHING = 0.05
 MAX_SHIFT = 0.5  # pixels
@@ -50,9 +50,10 @@ MAX_ZOOM = 0.1
 # Under a constant current at or below v_th = 0.6 a neuron never spikes. With 4 for a full
 # pixel, all but the three lowest of the 17 levels do, and a full pixel at every other step.
 INPUT_GAIN = 4.0
-# With Equinox's default weights a fifth of the hidden neurons stay below their threshold for
-# every digit, and learn little; with three times the weights one in twenty does.
-WEIGHT_GAIN = 3.0
+# A spike moves a membrane by a tenth (dt / tau_mem) of its weight: Equinox's default weights
+# are small here, and so the learning rate is large. A hidden neuron that stays below its
+# threshold for every digit learns little; with ten times the weights one in twenty does.
+HIDDEN_GAIN, OUT_GAIN = 10.0, 5.0
 
 
 class Digits(NamedTuple):
@@ -90,10 +91,11 @@ def _split(digits: Digits, *, test_size: float, seed: int) -> tuple[Digits, Digi
 def make_network(key: PRNGKeyArray) -> snn.Network:
     hidden_key, out_key = jr.split(key)
     hidden = eqx.nn.Linear(SIDE**2, HIDDEN, key=hidden_key)
-    hidden = eqx.tree_at(lambda linear: linear.weight, hidden, WEIGHT_GAIN * hidden.weight)
+    hidden = eqx.tree_at(lambda linear: linear.weight, hidden, HIDDEN_GAIN * hidden.weight)
     # No bias here: voltages start at 0, so under a negative bias a class's maximum over time
     # stays at that first 0, where there is no gradient.
     out = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=out_key)
+    out = eqx.tree_at(lambda linear: linear.weight, out, OUT_GAIN * out.weight)
     return snn.Network(
         [
             snn.ConstantCurrentLIFEncoder(seq_length=STEPS),  # pixels -> spikes
@@ -131,15 +133,20 @@ def distort(image: Float[Array, "side side"], key: PRNGKeyArray) -> Float[Array,
 
 
 def train(
-    network: snn.Network, digits: Digits, *, epochs: int, key: PRNGKeyArray
+    network: snn.Network,
+    digits: Digits,
+    *,
+    epochs: int,
+    key: PRNGKeyArray,
+    learning_rate: float = LEARNING_RATE,
 ) -> tuple[snn.Network, History]:
     images, classes = jnp.asarray(digits.images), jnp.asarray(digits.classes)
     batches = len(images) // BATCH_SIZE
     updates = epochs * batches
-    learning_rate = optax.warmup_cosine_decay_schedule(
-        0.0, LEARNING_RATE, warmup_steps=updates // 10, decay_steps=updates
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, learning_rate, warmup_steps=updates // 10, decay_steps=updates
     )
-    optimiser = optax.adamw(learning_rate, weight_decay=WEIGHT_DECAY)
+    optimiser = optax.adamw(schedule, weight_decay=WEIGHT_DECAY)
 
     @eqx.filter_value_and_grad(has_aux=True)
     def loss_and_gradient(network, images, classes):
@@ -153,22 +160,25 @@ def train(
         shuffle_key, distort_key = jr.split(key)
         # The rest after the last full batch sits this epoch out.
         order = jr.permutation(shuffle_key, len(images))[: batches * BATCH_SIZE]
+        # `lax.scan` carries arrays only
+        weights, rest = eqx.partition(network, eqx.is_inexact_array)
 
         def update(carry, batch):
-            network, optimiser_state = carry
+            weights, optimiser_state = carry
+            network = eqx.combine(weights, rest)
             chosen, key = batch
             distorted = jax.vmap(distort)(images[chosen], jr.split(key, BATCH_SIZE))
             (loss, accuracy), gradient = loss_and_gradient(network, distorted, classes[chosen])
-            change, optimiser_state = optimiser.update(gradient, optimiser_state, network)
-            network = eqx.apply_updates(network, change)
-            return (network, optimiser_state), (loss, accuracy)
+            change, optimiser_state = optimiser.update(gradient, optimiser_state, weights)
+            weights = eqx.apply_updates(weights, change)
+            return (weights, optimiser_state), (loss, accuracy)
 
-        # Every leaf of this network is a weight, so `lax.scan` can carry it whole.
-        (network, optimiser_state), (losses, accuracies) = jax.lax.scan(
+        (weights, optimiser_state), (losses, accuracies) = jax.lax.scan(
             update,
-            (network, optimiser_state),
+            (weights, optimiser_state),
             (order.reshape(batches, BATCH_SIZE), jr.split(distort_key, batches)),
         )
+        network = eqx.combine(weights, rest)
         return network, optimiser_state, losses.mean(), accuracies.mean()
 
     optimiser_state = optimiser.init(eqx.filter(network, eqx.is_inexact_array))

@@ -240,11 +240,14 @@ def train(setup: Setup, data: Data, *, trained: bool, seeds: int, epochs: int):
     budget = BUDGETS[setup.dataset]
     batches = len(data.values) // budget.batch_size
     keys = jax.vmap(jr.split)(jax.vmap(jr.key)(jnp.arange(seeds)))
-    network = eqx.filter_vmap(lambda key: make_network(setup, data.values.shape[1], key))(
-        keys[:, 0]
-    )
-    weights, static = eqx.partition(network, eqx.is_inexact_array)
-    first = network
+
+    def make(key):
+        return make_network(setup, data.values.shape[1], key)
+
+    weights = eqx.filter(eqx.filter_vmap(make)(keys[:, 0]), eqx.is_inexact_array)
+    # what is not trained is the same for all seeds, and not stacked
+    static = eqx.filter(make(keys[0, 0]), eqx.is_inexact_array, inverse=True)
+    first = eqx.combine(weights, static)
     optimiser = make_optimiser(setup, weights, updates=epochs * batches, trained=trained)
 
     @jax.value_and_grad
@@ -305,7 +308,7 @@ def run(setup: Setup, *, trained: bool, seeds: int, epochs: int, validate: bool)
     first, last = train(setup, data, trained=trained, seeds=seeds, epochs=epochs)
     accuracies, spikes, hidden = map(np.asarray, judge(last, held_out))
     encoders = [
-        jax.tree.map(lambda leaf: leaf[0] if eqx.is_array(leaf) else leaf, network[0])
+        jax.tree.map(lambda leaf: leaf[0] if eqx.is_inexact_array(leaf) else leaf, network[0])
         for network in (first, last)
     ]
     return Twin(accuracies, float(spikes.mean()), float(hidden.mean()), *encoders)

@@ -6,9 +6,10 @@
     pip install norse snntorch spyx
     python examples/nir_interop.py --norse --snntorch --spyx
 
-The network is that of `digits.py`. Every reader runs the same graph on the test digits; the
-maximum over time is taken here, since NIR has no decoders. What each of them does otherwise
-than this package, and what that costs, is printed beside how often they agree.
+The network is that of `digits.py` with synapses in front of its neurons (`CubaLIF`). Every
+reader runs the same graph on the test digits; the maximum over time is taken here, since NIR
+has no decoders. What each of them does otherwise than this package, and what that costs, is
+printed beside how often they agree.
 """
 
 import argparse
@@ -23,12 +24,43 @@ import jax.numpy as jnp
 import jax.random as jr
 import nir
 import numpy as np
-from digits import EPOCHS, SHORT_EPOCHS, STEPS, load, make_network, to_current, train
+from digits import (
+    CLASSES,
+    EPOCHS,
+    HIDDEN,
+    SHORT_EPOCHS,
+    SIDE,
+    STEPS,
+    load,
+    to_current,
+    train,
+)
+from jaxtyping import PRNGKeyArray
 
 import jaxsnn_eqx as snn
 from jaxsnn_eqx import nir as snn_nir
 
 SNNTORCH_DT = 1e-4  # the only step that snnTorch's reader knows
+HIDDEN_GAIN = 3.0  # less than in `digits.py`: a current adds up several spikes
+LEARNING_RATE = 1e-2
+
+
+def make_network(key: PRNGKeyArray) -> snn.Network:
+    hidden_key, out_key = jr.split(key)
+    hidden = eqx.nn.Linear(SIDE**2, HIDDEN, key=hidden_key)
+    hidden = eqx.tree_at(lambda linear: linear.weight, hidden, HIDDEN_GAIN * hidden.weight)
+    out = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=out_key)
+    neurons = snn.LIF(surrogate=snn.SuperSpike(slope=25.0))
+    return snn.Network(
+        [
+            snn.ConstantCurrentLIFEncoder(seq_length=STEPS),  # pixels -> spikes
+            snn.OverTime(hidden),  # spikes -> currents
+            snn.Synapse(neurons, immediate=False),  # currents -> spikes
+            snn.OverTime(out),  # spikes -> currents
+            snn.Synapse(snn.LI()),  # currents -> voltages
+            snn.MaxOverTime(),  # voltages -> logits
+        ]
+    )
 
 
 def run_here(network: snn.Network, inputs) -> np.ndarray:
@@ -102,7 +134,13 @@ def main() -> None:
     train_digits, test_digits = load(validate=False, seed=0)
     network_key, train_key = jr.split(jr.key(0))
     epochs = SHORT_EPOCHS if args.short else EPOCHS
-    network, _ = train(make_network(network_key), train_digits, epochs=epochs, key=train_key)
+    network, _ = train(
+        make_network(network_key),
+        train_digits,
+        epochs=epochs,
+        key=train_key,
+        learning_rate=LEARNING_RATE,
+    )
     network = network[:-1]  # the maximum over time stays here
     currents = np.asarray(jax.vmap(to_current)(jnp.asarray(test_digits.images)))
     classes = test_digits.classes
@@ -131,7 +169,8 @@ def main() -> None:
         nir.write(for_peers, snn_nir.to_nir(network[1:], li=nir.CubaLIF))
         theirs = run_in_spyx(for_peers, spikes)
         compare("spyx", theirs, ours, classes, early=0)
-        soft = eqx.tree_at(lambda n: n.layers[2], network, snn.LIF(soft_reset=True))
+        soft = snn.Synapse(snn.LIF(soft_reset=True), immediate=False)
+        soft = eqx.tree_at(lambda n: n.layers[2], network, soft)
         compare("spyx, soft reset here", theirs, run_here(soft, currents), classes, early=0)
 
 

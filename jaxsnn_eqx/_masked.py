@@ -55,13 +55,25 @@ def run_masked(
     (of a decoder, its value so far). **Derivative:** that of the steps that count; none to the
     padding.
     """
-    xs = as_floating(xs)
-    shape = jnp.shape(xs)[1:]
+    mask = jnp.asarray(mask)
+    return _run_masked(layer, state, as_floating(xs), mask, key, checkpoint_every)
+
+
+@eqx.filter_jit
+def _run_masked(
+    layer: AbstractLayer,
+    state: PyTree,
+    xs: Array,
+    mask: Array,
+    key: PRNGKeyArray | None,
+    checkpoint_every: int | None,
+) -> tuple[PyTree, Array]:
+    shape = xs.shape[1:]
     first = jnp.zeros_like(xs, shape=shape)
     out = eqx.filter_eval_shape(lambda s, x: layer.step(s, x, key=key)[1], state, first)
     carry = (state, jnp.zeros(out.shape, out.dtype))
     # the padding is not looked at: whatever it holds, no NaN comes into a derivative
-    counts = jnp.asarray(mask).reshape(-1, *(1,) * len(shape))
+    counts = mask.reshape(-1, *(1,) * len(shape))
     xs = jnp.where(counts, xs, 0)
 
     def step(carry, inputs):
@@ -74,6 +86,6 @@ def run_masked(
         )
         return carry, carry[1]
 
-    inputs = (xs, jnp.asarray(mask))
+    inputs = (xs, mask)
     (state, _), outs = integrate(step, carry, inputs, checkpoint_every=checkpoint_every)
     return state, outs

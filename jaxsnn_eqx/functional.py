@@ -7,6 +7,7 @@ docstrings say what holds here.
 
 from typing import Any
 
+import equinox as _eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
@@ -177,9 +178,12 @@ def spatio_temporal_encode(
     _spatio_temporal.check_window(t_early, t_late)
     x = _as_floating(input_values)
     position = _spatio_temporal.position_in_window(x, t_early, t_late, dt)
-    spikes = _map_over_time(
-        lambda t: _spike_at(seq_length, position, t),
-        jnp.zeros((), jnp.int32),
-        length=seq_length,
+    return _spikes_at(position, seq_length).astype(x.dtype)
+
+
+@_eqx.filter_jit
+def _spikes_at(position: Array, seq_length: int) -> Array:
+    start = jnp.zeros((), jnp.int32)
+    return _map_over_time(
+        lambda t: _spike_at(seq_length, position, t), start, length=seq_length
     )
-    return spikes.astype(x.dtype)

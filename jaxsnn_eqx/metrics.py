@@ -198,21 +198,24 @@ def van_rossum_distance(
     if a.shape != b.shape:
         raise ValueError(f"`a` and `b` must be of one shape, got {a.shape} and {b.shape}.")
     a, b = _same_dtype(a, b)
-    start = jnp.zeros_like(a, shape=a.shape[1:])
     # by what is lost in a step: `exp(-dt / tau)`, near 1, would be rounded too coarsely
     leak = jnp.asarray(-math.expm1(-dt / tau), a.dtype)
-
-    def step(state: Array, x: Array) -> tuple[Array, Array]:
-        state = state + (x - leak * state)
-        return state, state
-
-    last, traces = _integrate(step, start, a - b)
+    last, traces = _leaky_sums(leak, a - b)
     # within a step the trace decays, after the last one to the end of time; from squares alone,
     # so that nothing cancels
     within = -math.expm1(-2 * dt / tau)
     squared = (within * jnp.sum(traces**2, axis=0) + (1 - within) * last**2) / 2
     different = squared != 0  # of equal trains, the root has no derivative
     return jnp.where(different, jnp.sqrt(jnp.where(different, squared, 1)), 0)
+
+
+@eqx.filter_jit
+def _leaky_sums(leak: Array, xs: Array) -> tuple[Array, Array]:
+    def step(state: Array, x: Array) -> tuple[Array, Array]:
+        state = state + (x - leak * state)
+        return state, state
+
+    return _integrate(step, jnp.zeros_like(xs, shape=xs.shape[1:]), xs)
 
 
 @_checked
@@ -261,7 +264,9 @@ def victor_purpura_distance(
     a, b = _same_dtype(_as_wide(a), _as_wide(b))
     # in steps, which are whole numbers
     steps_a, steps_b = (jnp.arange(x.size, dtype=x.dtype) for x in (a, b))
-    distance = _least_cost(steps_a, a > 0, steps_b, b > 0, cost * dt)
+    distance = _least_cost(
+        steps_a, a > 0, steps_b, b > 0, jnp.asarray(cost * dt, steps_a.dtype)
+    )
     return jnp.where(jnp.isnan(a).any() | jnp.isnan(b).any(), jnp.nan, distance)
 
 
@@ -309,7 +314,7 @@ def victor_purpura_of_times(
     a, b = _same_dtype(_as_wide(a), _as_wide(b))
     a, a_mask = _in_order("a", a, a_mask)
     b, b_mask = _in_order("b", b, b_mask)
-    distance = _least_cost(a, a_mask, b, b_mask, cost)
+    distance = _least_cost(a, a_mask, b, b_mask, jnp.asarray(cost, a.dtype))
     return jnp.where(jnp.isnan(a).any() | jnp.isnan(b).any(), jnp.nan, distance)
 
 
@@ -329,8 +334,9 @@ def _in_order(name: str, times: Array, mask: ArrayLike | None) -> tuple[Array, A
     return times[order], mask[order]
 
 
+@eqx.filter_jit
 def _least_cost(
-    a: Array, counts_a: Array, b: Array, counts_b: Array, cost: float
+    a: Array, counts_a: Array, b: Array, counts_b: Array, cost: Array
 ) -> Float[Array, ""]:
     """The recursion over spikes; the one loop of the package runs it, over those of `a`."""
     # row by row: the least cost for the first spikes of `a` and those of `b` up to each

@@ -6,7 +6,6 @@ A new layer joins the whole parametrised suite (`test_contract.py`) by one line 
 import copy
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,7 @@ from pathlib import Path
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
-os.environ.setdefault(
-    "JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "jaxsnn_eqx_tests_jax_cache")
-)
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
@@ -291,3 +288,17 @@ CASES = {
 def x64():
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def lowered():
+    """Grows by one for everything that JAX has to lower, and so to compile, from now on."""
+    events = []
+
+    def listen(event, duration, **_):
+        if event.endswith("jaxpr_to_mlir_module_duration"):
+            events.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield events
+    jax.monitoring.unregister_event_duration_listener(listen)

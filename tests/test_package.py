@@ -60,7 +60,7 @@ def test_every_public_class_and_method_has_a_docstring(name):
 def test_an_example_in_every_docstring_of_what_a_user_calls():
     abstract = [n for n in PUBLIC if n.startswith("Abstract")]
     # `plotting` is an attribute once something has imported it; `load` has `save`'s example
-    plain = {"SynapticState", "functional", "datasets", "events", "spike_trains", "metrics"}
+    plain = {"functional", "datasets", "events", "spike_trains", "metrics"}
     plain |= {"plotting", "nir", "load"}
     surrogates = [
         n

@@ -138,8 +138,13 @@ class MovingWindowEncoder(AbstractSignalEncoder):
         first = jnp.zeros_like(steps, shape=steps.shape[1:])
         first = first + constant_like("start", as_floating(start), first)
 
-        def step(state: WindowState, x: Array) -> tuple[WindowState, Array]:
-            sample = state.mean(first) + x
-            return state.push(sample), sample
+        return _decoded(self.init(first), first, steps)
 
-        return integrate(step, self.init(first), steps)[1]
+
+@eqx.filter_jit
+def _decoded(state: WindowState, first: Array, steps: Array) -> Array:
+    def step(state: WindowState, x: Array) -> tuple[WindowState, Array]:
+        sample = state.mean(first) + x
+        return state.push(sample), sample
+
+    return integrate(step, state, steps)[1]

@@ -60,11 +60,11 @@ class LIF(AbstractNeuron):
     - `detach_reset`: leaves the reset out of the derivative (static).
 
     **Derivative:** the surrogate's, through the spike and, unless with `detach_reset`, through
-    the reset, in forward and reverse mode. Through the reset it holds a factor of
-    `surrogate'(v − v_th) · (v − v_reset)`: with potentials in millivolts (`v_th=-50`,
-    `v_reset=-65`) that grows from step to step and ends in NaN, where the detached one is
-    finite. **At the threshold** there is no spike. **NaN** gives NaN from that step on, and so
-    does an **infinite** input from the next step on.
+    the reset, in forward and reverse mode. Through the reset it has a factor of
+    `surrogate'(v − v_th) · (v − v_reset)` in each step: with potentials in millivolts
+    (`v_th=-50`, `v_reset=-65`) that stay near the threshold it grows beyond all bounds and ends
+    in NaN, where the detached one is finite. **At the threshold** there is no spike. **NaN**
+    gives NaN from that step on, and so does an **infinite** input from the next step on.
 
     **In other libraries.** With `beta = 1 − dt / tau_mem`, snnTorch's `Leaky(beta)` is this
     neuron for its input times `1 / (1 − beta)`. Its default reset subtracts the threshold one

@@ -22,7 +22,8 @@ class SynapseState(NamedTuple):
 
 
 class Synapse(AbstractNeuron):
-    """Neurons with an exponential synaptic current, which each spike raises by its weight.
+    """An exponential current in front of neurons: a spike raises it by its weight (in NIR, by
+    `w_in · dt / tau_syn`).
 
     At every step, in this order, from `i = 0`, if `immediate`:
 
@@ -53,8 +54,6 @@ class Synapse(AbstractNeuron):
     | `Synapse(LI())` | jaxsnn's and Norse's `li_step`, NIR's CubaLI |
     | `Synapse(ALIF(), immediate=False)` | Norse's LSNN |
 
-    A spike raises the current by its weight; NIR's raises it by `w_in · dt / tau_syn`.
-
     **Arguments:**
 
     - `neuron`: `LIF`, `LI`, `ALIF`, or any other `AbstractNeuron`.
@@ -77,8 +76,9 @@ class Synapse(AbstractNeuron):
     """
 
     neuron: AbstractNeuron
-    first_tau_syn: float | Fixed
     log_tau_syn: Float[Array, "*shape"] | None
+    first_tau_syn: Fixed | None  # of neurons with one each, or of a trained one
+    number: float | None = eqx.field(static=True)
     immediate: bool = eqx.field(static=True)
 
     def __init__(
@@ -94,7 +94,7 @@ class Synapse(AbstractNeuron):
             )
         self.neuron = neuron
         self.immediate = immediate
-        self.log_tau_syn = None
+        self.log_tau_syn = self.first_tau_syn = self.number = None
         if isinstance(tau_syn, jax.Array):
             first = as_floating(tau_syn)
             check_above("tau_syn", first, "dt", neuron.dt)
@@ -104,15 +104,16 @@ class Synapse(AbstractNeuron):
             check_dt(neuron.dt, tau_syn=each.min(initial=np.inf))
             self.first_tau_syn = Fixed(jnp.asarray(each, jnp.result_type(float)))
         else:
-            self.first_tau_syn = positive_number("tau_syn")(tau_syn)
-            check_dt(neuron.dt, tau_syn=self.first_tau_syn)
+            self.number = positive_number("tau_syn")(tau_syn)
+            check_dt(neuron.dt, tau_syn=self.number)
 
     @property
     def tau_syn(self) -> float | Float[Array, "*shape"]:
         """The synaptic time constant in seconds, as it is now."""
-        if isinstance(self.first_tau_syn, Fixed):
+        if self.first_tau_syn is not None:
             return grown(self.first_tau_syn.value, self.dt, self.log_tau_syn)
-        return self.first_tau_syn
+        assert self.number is not None
+        return self.number
 
     @property
     def dt(self) -> float:

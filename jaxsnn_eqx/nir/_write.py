@@ -52,9 +52,9 @@ def to_nir(
 
     `nir.write("network.nir", graph)`, of the package `nir`, writes it.
 
-    A `LIF` becomes a `CubaLIF` with `r = tau_mem / dt`, `w_in = tau_syn / dt` and all
-    potentials multiplied by `tau_mem / dt`: the same spikes, also in readers that take no
-    notice of `r` and `w_in` (spyx), and in those that ask for this `r` (snnTorch). The
+    A `Synapse` of a `LIF` becomes a `CubaLIF` with `r = tau_mem / dt`, `w_in = tau_syn / dt`
+    and all potentials multiplied by `tau_mem / dt`: the same spikes, also in readers that take
+    no notice of `r` and `w_in` (spyx), and in those that ask for this `r` (snnTorch). The
     potentials of all other nodes are the layers' own. Arrays are float32.
 
     **Arguments:**
@@ -66,9 +66,10 @@ def to_nir(
     - `dt`: the step of a reader that knows one only (1e-4 for snnTorch), in seconds. All time
         constants are stretched with it, so that one step of that reader is one step of
         the network. By default the network's own. (Keyword only.)
-    - `li`: what an `LI` becomes, since not all readers know `CubaLI`. `nir.CubaLI`; `nir.LI`,
-        two of them in series, the first the synapse; or `nir.CubaLIF` with a
-        threshold out of reach (1e30), whose membrane is the output. (Keyword only.)
+    - `li`: what an `LI` becomes, since not all readers know `CubaLI`. `nir.CubaLI` (without a
+        synapse, one whose current lasts for a step); `nir.LI`, behind a synapse two of them in
+        series, the first the synapse; or `nir.CubaLIF` with a threshold out of reach (1e30),
+        whose membrane is the output. (Keyword only.)
 
     **Returns:**
 
