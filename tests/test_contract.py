@@ -176,6 +176,14 @@ def test_any_shape(case, shape):
         np.testing.assert_array_equal(out.ravel(), flat_case.ravel())
 
 
+@cases(lambda c: not c.takes_values, variants=False)
+def test_a_sequence_of_no_steps(case):
+    out = case.layer(case.input(length=0), key=_key(case))
+    expected = case.layer(case.input(), key=_key(case))
+    assert out.dtype == expected.dtype
+    assert out.shape == (expected.shape if case.reduces else (0, *expected.shape[1:]))
+
+
 @usual_cases
 def test_integers_booleans_lists_and_numpy_are_converted_at_entry(case):
     x = case.input() > (case.low + case.high) / 2

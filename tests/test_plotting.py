@@ -102,6 +102,7 @@ def test_voltages_are_lines_with_their_threshold_and_their_spikes_above(ax):
         np.testing.assert_allclose(found[:, 0], 2 * np.flatnonzero(spikes[:, i]))
         assert len(found) > 0
         assert (found[:, 1] > 0.6).all()
+        assert (found[:, 2] > found[:, 1]).all()
     assert marks(ax, "C1")[:, 1].min() > marks(ax, "C0")[:, 2].max()
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (ms)", "voltage")
 
