@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -55,6 +56,16 @@ def test_every_public_class_and_method_has_a_docstring(name):
     for method, value in vars(cls).items():
         if inspect.isfunction(value) and not method.startswith("_"):
             assert inspect.getdoc(getattr(cls, method)), f"{name}.{method}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n, v in PUBLIC.items() if inspect.isclass(v) and not n.startswith("Abstract")],
+)
+def test_every_signature_shows_types_and_defaults(name):
+    for parameter in inspect.signature(PUBLIC[name]).parameters.values():
+        assert parameter.annotation not in (inspect.Parameter.empty, Any), parameter
+        assert "object at 0x" not in str(parameter), parameter
 
 
 def test_an_example_in_every_docstring_of_what_a_user_calls():

@@ -1,7 +1,5 @@
 """One spike per value, the earlier the stronger."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -25,7 +23,7 @@ from .rules import clip_unit, spike_at
 from .spatio_temporal import check_fits, position_in_window
 
 
-def _optional_tau(tau: Any) -> float | None:
+def _optional_tau(tau: float | None) -> float | None:
     return None if tau is None else positive_number("tau")(tau)
 
 

@@ -85,17 +85,7 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
         self, state: Float[Array, "*shape"], x: Sample, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "*shape"], Shaped[Array, "*shape"]]:
         """One step: `(voltage, spikes)`, the voltage after the reset; `key` is ignored."""
-        x = as_floating(x)
-        dtype = self.dtype or x.dtype
-        return lif_step(
-            state,
-            x.astype(state.dtype),
-            self.params,
-            self.dt,
-            self.surrogate,
-            detach=self.detach_reset,
-            dtype=dtype,
-        )
+        return _step(self, state, as_floating(x))
 
 
 class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
@@ -154,14 +144,18 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
         self, state: Float[Array, "*shape"], x: Sample, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "*shape"], Shaped[Array, "*shape"]]:
         """One step: `(voltage, spikes)`, the voltage after the reset; `key` is ignored."""
-        x = as_floating(x)
-        dtype = self.dtype or x.dtype
-        return lif_step(
-            state,
-            x.astype(state.dtype),
-            self.params,
-            self.dt,
-            self.surrogate,
-            detach=self.detach_reset,
-            dtype=dtype,
-        )
+        return _step(self, state, as_floating(x))
+
+
+def _step(
+    encoder: ConstantCurrentLIFEncoder | LIFCurrentEncoder, voltage: Array, x: Array
+) -> tuple[Array, Array]:
+    return lif_step(
+        voltage,
+        x.astype(voltage.dtype),
+        encoder.params,
+        encoder.dt,
+        encoder.surrogate,
+        detach=encoder.detach_reset,
+        dtype=encoder.dtype or x.dtype,
+    )

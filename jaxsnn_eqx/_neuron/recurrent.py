@@ -1,7 +1,8 @@
 """Lateral connections."""
 
 import functools as ft
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -57,8 +58,8 @@ class Recurrent(AbstractLayer, AbstractTimed):
     neurons", NeurIPS (2018); Norse's `LIFRecurrentCell`.
     """
 
-    layer: Any
-    linear: Any
+    layer: AbstractNeuron
+    linear: Callable
 
     def __check_init__(self):
         if not isinstance(self.layer, AbstractNeuron):
