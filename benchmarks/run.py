@@ -2,12 +2,12 @@
 
     pip install -e . -r benchmarks/requirements.txt
     python benchmarks/run.py             # measures all; writes docs/benchmarks.{json,md,png}
-                                         # and the README's table
+                                         # and the table in docs/measured.md
     python benchmarks/run.py --short     # small sizes, no peers needed, writes nothing
 
 One process a framework; the same data from the same seed, as arguments of the timed function;
 compiled and warmed up before, waited for after; run in alternation, in an order that moves on.
-Nothing is timed whose result is not right (`side_by_side/workloads.py`). Runs unchanged on a
+Each framework's output is checked before it is timed (`side_by_side/workloads.py`). Runs unchanged on a
 GPU where JAX and PyTorch find one. `--help` lists the options.
 """
 
@@ -111,7 +111,7 @@ def main() -> None:
         path.write_text(json.dumps(found, indent=1) + "\n")
         write_report(found, args.out)
         if args.out == DOCS:
-            write_summary(found, ROOT.parent / "README.md")
+            write_summary(found, DOCS / "measured.md")
         print(f"wrote {args.out}/benchmarks.md")
 
 

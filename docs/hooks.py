@@ -1,6 +1,6 @@
-"""What the site shows of the rest of the repository: pictures, tables, the changelog.
+"""Adds files from outside `docs/` to the site: pictures, tables, the changelog.
 
-The paths stay the same, so that a link in the README holds on a page at the top of the site.
+They keep their paths, so that a picture in the README also resolves on the home page.
 """
 
 from pathlib import Path

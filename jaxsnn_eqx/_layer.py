@@ -40,7 +40,8 @@ class AbstractLayer(eqx.Module):
     **Arguments that many layers share**, by keyword or in the order of the signature:
 
     - `seq_length`: the number of steps over which values are encoded, at least 1.
-    - `params`: the constants of the neurons, a `LIFParameters`.
+    - `params`: the constants of the neurons, a `LIFParameters`; in a neuron also a
+      `LearnableLIFParameters`.
     - `dt`: the length of a step in seconds, positive. Explicit Euler needs `dt` to be at most
       every time constant that it steps. The layers of a `Network` must agree on it.
     - `surrogate`: the spike and its derivative, an `AbstractSurrogate` such as `SuperSpike()`.

@@ -8,12 +8,13 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import jax
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "jaxsnn_eqx"
 DOCS = REPOSITORY / "docs"
-GUIDE = ["contract.md", "choosing.md", "extending.md", "performance.md"]
+GUIDE = ["first_model.md", "contract.md", "choosing.md", "extending.md", "performance.md"]
 
 pytestmark = pytest.mark.skipif(
     not (REPOSITORY / "README.md").exists(), reason="outside the source tree"
@@ -54,5 +55,6 @@ def test_the_python_of_the_guide_runs(page):
     snippets = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), flags=re.S)
     assert snippets
     namespace = {}
-    for snippet in snippets:
-        exec(compile(snippet, page, "exec"), namespace)
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
+        for snippet in snippets:
+            exec(compile(snippet, page, "exec"), namespace)

@@ -1,6 +1,6 @@
 """The reference's page, and each decision where it contradicts its own code.
 
-The numbers in the names are the rows of the list of decisions in the README's map.
+The numbers in the names are the rows of docs/jaxsnn.md.
 """
 
 import jax

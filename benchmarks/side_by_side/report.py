@@ -39,12 +39,11 @@ def write_report(found: dict, folder: Path) -> None:
     draw(found, folder / "benchmarks.png")
 
 
-def write_summary(found: dict, readme: Path) -> None:
-    """Puts the medians between the two marks of the README."""
-    text = readme.read_text()
-    before, rest = text.split(START)
+def write_summary(found: dict, measured: Path) -> None:
+    """Puts the medians between the two marks of `docs/measured.md`."""
+    before, rest = measured.read_text().split(START)
     after = rest.split(END)[1]
-    readme.write_text("\n".join([before + START, *summary(found), END]) + after)
+    measured.write_text("\n".join([before + START, *summary(found), END]) + after)
 
 
 def summary(found: dict) -> list[str]:
