@@ -7,8 +7,8 @@
 
 One process a framework; the same data from the same seed, as arguments of the timed function;
 compiled and warmed up before, waited for after; run in alternation, in an order that moves on.
-Each framework's output is checked before it is timed (`side_by_side/workloads.py`). Runs unchanged on a
-GPU where JAX and PyTorch find one. `--help` lists the options.
+Each framework's output is checked before it is timed (`side_by_side/workloads.py`). Runs
+unchanged on a GPU where JAX and PyTorch find one. `--help` lists the options.
 """
 
 import argparse
