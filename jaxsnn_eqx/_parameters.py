@@ -72,6 +72,11 @@ class LIFParameters:
 
 def as_parameters(params: LIFParameters) -> LIFParameters:
     """A converter of the static field `params`."""
+    if isinstance(params, LearnableLIFParameters):
+        raise ValueError(
+            "`params` of a fixed encoder must be a `LIFParameters`, got a "
+            "`LearnableLIFParameters`: `LearnableLIFEncoder` and the neurons take it."
+        )
     if not isinstance(params, LIFParameters):
         raise ValueError(
             f"`params` must be a `LIFParameters`, got {params!r} "

@@ -238,6 +238,10 @@ def test_learnable_ignores_no_leaf():
     ("make", "message"),
     [
         (lambda: snn.ConstantCurrentLIFEncoder(0), "`seq_length` must be at least 1, got 0"),
+        (
+            lambda: snn.LIFCurrentEncoder(snn.LearnableLIFParameters()),
+            "`params` of a fixed encoder must be a `LIFParameters`.*`LearnableLIFEncoder`",
+        ),
         (lambda: snn.ConstantCurrentLIFEncoder(-3), "`seq_length` must be at least 1, got -3"),
         (
             lambda: snn.ConstantCurrentLIFEncoder(2.5),
