@@ -119,20 +119,46 @@ def slow(*values):
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
-def cases(which: Callable[[Case], bool], *, variants: bool = True):
+def cases(which: Callable[[Case], bool], *, fast: Callable[[Case], bool] = lambda case: True):
     """The cases of CASES that a law holds for, to parametrise its test with.
 
-    Without `variants`, only `pytest -m slow` tries those that are other arguments of a layer
-    which is there with its usual ones.
+    Only `pytest -m slow` tries those that are not `fast`.
     """
-    chosen = {name: case for name, case in CASES.items() if which(case)}
     params = [
-        pytest.param(
-            case, id=name, marks=[pytest.mark.slow] if case.variant and not variants else []
-        )
-        for name, case in chosen.items()
+        pytest.param(case, id=name, marks=[] if fast(case) else [pytest.mark.slow])
+        for name, case in CASES.items()
+        if which(case)
     ]
     return pytest.mark.parametrize("case", params)
+
+
+def usual(case: Case) -> bool:
+    """Not other arguments of a layer which is there with its usual ones."""
+    return not case.variant
+
+
+def of_each_base(case: Case) -> bool:
+    """One or two layers of each base class, for what is written in those alone."""
+    return any(case is CASES[name] for name in ONE_OF_EACH_BASE)
+
+
+ONE_OF_EACH_BASE = (
+    "constant_current_lif",
+    "learnable_lif",
+    "lif_current",
+    "poisson",
+    "poisson_signal",
+    "fields_trained",
+    "delta",
+    "lif",
+    "synapse",
+    "recurrent",
+    "first_spike_time",
+    "over_time_linear",
+    "over_time_dropout",
+    "network",
+    "network_chunked",
+)
 
 
 def collectives(compiled) -> list[str]:
