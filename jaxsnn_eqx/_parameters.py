@@ -220,6 +220,7 @@ def _of_shape(name: str, value: ArrayLike | NestedNumbers, shape: int | tuple) -
 
 
 def check_above(name: str, value: Array, floor_name: str, floor: float | Array) -> None:
+    """Refuses constants that are not above their floor; traced ones are not looked at."""
     if isinstance(value, Tracer) or isinstance(floor, Tracer):
         return
     lowest = np.asarray(floor, value.dtype)

@@ -69,7 +69,7 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
     with respect to the values and the four leaves, in forward and reverse mode. **Threshold,
     NaN and infinities:** as `ConstantCurrentLIFEncoder`.
 
-    Source: the reference's encoder; trained time constants as in Fang et al., ICCV (2021).
+    Source: jaxsnn's encoder; trained time constants as in Fang et al., ICCV (2021).
     """
 
     gain: Float[Array, "*shape"]

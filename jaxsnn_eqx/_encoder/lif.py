@@ -92,7 +92,7 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
     """Encodes a signal as the spikes of the LIF neurons that it drives as a current.
 
     The membrane of `ConstantCurrentLIFEncoder` under a current that varies: `step` is one
-    Euler step, the reference's `lif_current_encoder(voltage, current) -> (voltage, spikes)`,
+    Euler step, jaxsnn's `lif_current_encoder(voltage, current) -> (voltage, spikes)`,
     and the call runs a current of shape `"time *shape"` from `v = 0`.
 
     ```python

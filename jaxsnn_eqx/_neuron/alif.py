@@ -29,7 +29,13 @@ from .._types import (
     spike_dtype,
     zero_state,
 )
-from .base import AbstractNeuron, as_refractory, refractory_zeros, warn_of_tau_syn
+from .base import (
+    AbstractNeuron,
+    as_refractory,
+    refractory_steps,
+    refractory_zeros,
+    warn_of_tau_syn,
+)
 
 
 class AdaptiveState(NamedTuple):
@@ -136,7 +142,7 @@ class ALIF(AbstractNeuron):
             detach=self.detach_reset,
         )
         if remaining is not None:
-            steps = round(self.refractory / self.dt)
+            steps = refractory_steps(self.refractory, self.dt)
             remaining, voltage, spikes = hold_refractory(
                 remaining, steps, state.voltage, voltage, spikes
             )

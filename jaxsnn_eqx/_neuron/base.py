@@ -69,9 +69,14 @@ def as_refractory(refractory: float) -> float:
     return refractory
 
 
+def refractory_steps(refractory: float, dt: float) -> int:
+    """Whole steps in a refractory period."""
+    return round(refractory / dt)
+
+
 def refractory_zeros(x: Array, refractory: float, dt: float) -> Array | None:
     """No neuron is refractory at first; nothing to count without a refractory period."""
-    return jnp.zeros_like(x) if round(refractory / dt) else None
+    return jnp.zeros_like(x) if refractory_steps(refractory, dt) else None
 
 
 def warn_of_tau_syn(name: str, params: AnyLIFParameters) -> None:

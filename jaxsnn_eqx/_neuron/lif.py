@@ -23,6 +23,7 @@ from .base import (
     AbstractNeuron,
     MembraneState,
     as_refractory,
+    refractory_steps,
     refractory_zeros,
     warn_of_tau_syn,
 )
@@ -117,7 +118,7 @@ class LIF(AbstractNeuron):
             dtype=dtype if remaining is None else None,
         )
         if remaining is not None:
-            steps = round(self.refractory / self.dt)
+            steps = refractory_steps(self.refractory, self.dt)
             remaining, voltage, spikes = hold_refractory(
                 remaining, steps, state.voltage, voltage, spikes
             )

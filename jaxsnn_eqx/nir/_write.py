@@ -89,7 +89,7 @@ def to_nir(
     graph = _Chain(size)
     for i, layer in enumerate(layers):
         if isinstance(layer, DirectEncoder) and i == 0:
-            continue  # a held input
+            continue  # a constant input
         to = _Target(size, own, dt, li)
         if isinstance(layer, Recurrent):
             _append_recurrent(graph, layer, to)
