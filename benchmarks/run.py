@@ -1,14 +1,16 @@
-"""Every encoder, layer and training loop of the field that can be compared, side by side.
+"""Encoders, layers and training loops of several frameworks, side by side.
 
     pip install -e . -r benchmarks/requirements.txt
-    python benchmarks/run.py             # measures all; writes docs/benchmarks.{json,md,png}
-                                         # and the table in docs/measured.md
-    python benchmarks/run.py --short     # small sizes, no peers needed, writes nothing
+    python benchmarks/run.py             # measures all; writes docs/benchmarks.md, its
+                                         # pictures, and the table in docs/measured.md
+    python benchmarks/run.py --report    # writes them again from the last measurements
+    python benchmarks/run.py --short     # checks only, on small sizes and without other
+                                         # frameworks where they are not installed
 
-One process a framework; the same data from the same seed, as arguments of the timed function;
-compiled and warmed up before, waited for after; run in alternation, in an order that moves on.
-Each framework's output is checked before it is timed (`side_by_side/workloads.py`). Runs
-unchanged on a GPU where JAX and PyTorch find one. `--help` lists the options.
+Each framework runs in its own process, on the same data, which are arguments of the timed
+function. Its output is checked before it is timed (`common/workloads.py`). It is compiled and
+called before, and the processes take turns. The command runs unchanged on a GPU where JAX and
+PyTorch find one. The measurements are kept in `benchmarks/results/`, which Git ignores.
 """
 
 import argparse
@@ -18,13 +20,14 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-from side_by_side.report import write_report, write_summary
-from side_by_side.workers import ROOT, Worker, measure
-from side_by_side.workloads import LAYERS, Case
+from common.case import LAYERS, Case
+from common.report import write_report, write_summary
+from common.workers import ROOT, Worker, measure
 
-FRAMEWORKS = [
+MODULES = [
     "ours",
     "jaxsnn",
     "norse",
@@ -36,8 +39,9 @@ FRAMEWORKS = [
     "plain_jax",
     "floor",
 ]
-WITHOUT_PEERS = ["ours", "jaxsnn", "plain_jax", "floor"]
+NEEDED = ["ours", "jaxsnn", "plain_jax", "floor"]  # by `--short` too
 DOCS = ROOT.parent / "docs"
+RESULTS = ROOT / "results" / "run.json"
 LIF_SIZES = [(784, 100), (50_176, 100), (4_096, 1_000), (1_000_000, 50)]
 
 
@@ -77,8 +81,8 @@ def accelerator_cases() -> list[Case]:
 
 
 def part(name: str, short: bool) -> dict:
-    """A module of `side_by_side` that measures on its own, in its own process."""
-    command = [sys.executable, "-m", f"side_by_side.{name}", *(["--short"] if short else [])]
+    """A module of `common` that measures on its own, in its own process."""
+    command = [sys.executable, "-m", f"common.{name}", *(["--short"] if short else [])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     out = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(out.stdout)
@@ -94,25 +98,37 @@ def main() -> None:
     )
     parser.add_argument("--report", action="store_true", help="write the report again")
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder to write to")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON file to keep")
+    parser.add_argument("--out", type=Path, default=DOCS, help="folder of the report")
     args = parser.parse_args()
-    path = args.out / "benchmarks.json"
+    if args.short:
+        with tempfile.TemporaryDirectory() as folder:
+            write_report(measured(args, {"rows": {}}), Path(folder))
+        return
     found: dict = {"rows": {}}
-    if (args.only or args.report) and path.exists():
-        found = json.loads(path.read_text())
+    if (args.only or args.report) and args.results.exists():
+        found = json.loads(args.results.read_text())
+    elif args.report:
+        sys.exit(f"{args.results} is missing: run without --report first")
     if not args.report:
-        found["rows"] |= rows(args, found)
-        for name in PARTS:
-            if args.only in (None, name):
-                print(name, flush=True)
-                found[name] = part(name, args.short)
-    if not args.short:
-        args.out.mkdir(exist_ok=True)
-        path.write_text(json.dumps(found, indent=1) + "\n")
-        write_report(found, args.out)
-        if args.out == DOCS:
-            write_summary(found, DOCS / "measured.md")
-        print(f"wrote {args.out}/benchmarks.md")
+        measured(args, found)
+        args.results.parent.mkdir(exist_ok=True)
+        args.results.write_text(json.dumps(found, indent=1) + "\n")
+    args.out.mkdir(exist_ok=True)
+    write_report(found, args.out)
+    if args.out == DOCS:
+        write_summary(found, DOCS / "measured.md")
+    print(f"wrote {args.out}/benchmarks.md")
+
+
+def measured(args, found: dict) -> dict:
+    """`found`, with the rows and parts that were asked for measured again."""
+    found["rows"] |= rows(args, found)
+    for name in PARTS:
+        if args.only in (None, name):
+            print(name, flush=True)
+            found[name] = part(name, args.short)
+    return found
 
 
 def rows(args, found: dict) -> dict[str, dict]:
@@ -120,12 +136,12 @@ def rows(args, found: dict) -> dict[str, dict]:
     if not chosen:
         return {}
     workers, versions = [], {}
-    for framework in FRAMEWORKS:
+    for framework in MODULES:
         worker = Worker(framework)
         if "error" in worker.hello:
             print(f"{framework} is left out: {worker.hello['error']}", flush=True)
-            if framework in WITHOUT_PEERS or not args.short:
-                sys.exit(f"{framework} must be there")
+            if framework in NEEDED or not args.short:
+                sys.exit(f"{framework} must be installed")
             continue
         versions[framework] = worker.hello["version"]
         workers.append(worker)
@@ -140,7 +156,7 @@ def rows(args, found: dict) -> dict[str, dict]:
     }
     if found["machine"]["device"] != "cpu" and not args.short:
         chosen += accelerator_cases()
-    measured, wrong = {}, []
+    all_rows, wrong = {}, []
     for case in chosen:
         print(
             f"{case.kind}, {case.n:,} x {case.steps:,}, {case.mode}, {case.dtype}", flush=True
@@ -152,12 +168,12 @@ def rows(args, found: dict) -> dict[str, dict]:
             if row.get("ms"):
                 median = sorted(row["ms"])[len(row["ms"]) // 2]
                 print(f"    {name:20s} {median:10.2f} ms", flush=True)
-        measured[case.name] = {"case": vars(case), "contestants": rows}
+        all_rows[case.name] = {"case": vars(case), "frameworks": rows}
     for worker in workers:
         worker.close()
     if args.short and wrong:
-        sys.exit(f"not right: {wrong}")
-    return measured
+        sys.exit(f"errors, or wrong outputs: {wrong}")
+    return all_rows
 
 
 if __name__ == "__main__":

@@ -5,10 +5,15 @@ import jax
 import jax.numpy as jnp
 
 import jaxsnn_eqx as snn
-
-from .. import yin_yang
-from ..calls import Call, jax_call, jax_spikes_or_gradient, jax_training_step, version_of
-from ..workloads import DELTA_THRESHOLD, DT, MAX_RATE, PHASE_BITS, Case
+from common import yin_yang
+from common.calls import Call, version_of
+from common.case import DELTA_THRESHOLD, DT, MAX_RATE, PHASE_BITS, Case
+from common.jax_calls import (
+    jax_call,
+    jax_spikes_or_gradient,
+    jax_training_step,
+    jax_yin_yang_epoch,
+)
 
 VERSION, DEVICE = version_of("jaxsnn_eqx"), jax.devices()[0].device_kind
 
@@ -85,4 +90,4 @@ def _yin_yang(data: yin_yang.Data, epochs: int) -> Call:
         hidden = jax.vmap(model[:2], in_axes=1, out_axes=1)(x.swapaxes(0, 1))
         return jax.vmap(model[2:], in_axes=1)(hidden), hidden.sum(axis=0)
 
-    return yin_yang.jax_epoch(apply, weights, data, epochs)
+    return jax_yin_yang_epoch(apply, weights, data, epochs)

@@ -3,14 +3,14 @@
 import torch
 from spikingjelly.activation_based import encoding, functional, layer, neuron
 
-from ..calls import Call, version_of
-from ..torch_calls import (
+from common.calls import Call, version_of
+from common.case import DT, LEAK, MAX_RATE, PHASE_BITS, SLOPE, V_TH, Case
+from common.torch_calls import (
     torch_call,
     torch_device,
     torch_spikes_or_gradient,
     torch_training_step,
 )
-from ..workloads import DT, LEAK, MAX_RATE, PHASE_BITS, SLOPE, V_TH, Case
 
 VERSION, DEVICE = f"{version_of('spikingjelly')} ({version_of('torch')})", torch_device()
 

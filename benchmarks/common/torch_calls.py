@@ -1,4 +1,4 @@
-"""As `calls`, for frameworks on PyTorch."""
+"""Calls of frameworks on PyTorch: run eagerly."""
 
 from collections.abc import Callable
 
@@ -47,14 +47,15 @@ def torch_spikes_or_gradient(encode: Callable, case, data, note="") -> Call:
 
 
 def torch_training_step(linear, weight, spikes: Callable, data, late=False, note="") -> Call:
-    """A step of gradient descent on <w, spikes(linear(x))>; its result are the spikes.
+    """The value of <w, spikes(linear(x))> and a step of gradient descent on it.
 
-    `late` shifts that result by a step, where an input moves the membrane in the same step.
+    Its result are the spikes. `late` shifts them by a step, where an input moves the membrane
+    in the same step.
     """
     linear.weight.data = torch.from_numpy(weight.copy()).to(torch_device())
     optimizer = torch.optim.SGD(linear.parameters(), lr=1e-3)
     x, w = (torch.from_numpy(data[name]).to(torch_device()) for name in ("x", "w"))
-    first = linear(x).detach()  # with the weights that were given
+    first = linear(x).detach()  # with the initial weights
 
     def step():
         optimizer.zero_grad()

@@ -1,6 +1,7 @@
-"""One framework's process: prepares a workload, and runs it once at a time when told to.
+"""The process of one framework: prepares a workload, and runs it once at a time.
 
-Reads a line of JSON, answers with one. What the framework itself prints goes to stderr.
+It reads requests and writes answers, each a line of JSON. What the framework prints goes to
+stderr.
 """
 
 import importlib
@@ -13,9 +14,10 @@ import traceback
 import numpy as np
 
 from .calls import Call, peak_growth
-from .workloads import Case, data_of
+from .case import Case
+from .workloads import data_of
 
-LEAST_SECONDS = 1e-2  # what is shorter is run several times, and divided
+LEAST_SECONDS = 1e-2  # shorter calls are repeated, and their time is divided
 
 
 def main(framework: str) -> None:
@@ -27,7 +29,7 @@ def main(framework: str) -> None:
         answers.flush()
 
     try:
-        module = importlib.import_module(f"{__package__}.contestants.{framework}")
+        module = importlib.import_module(f"frameworks.{framework}")
     except Exception as error:
         answer(error=f"{type(error).__name__}: {error}")
         return
@@ -42,14 +44,14 @@ def main(framework: str) -> None:
                 calls.clear()
                 case = Case(**request["case"])
                 calls.update(module.prepare(case, data_of(case)))
-                answer(contestants=list(calls))
+                answer(names=list(calls))
             elif request["do"] == "check":
                 call = calls[request["name"]]
                 call.run()  # compiles
                 out, peak = peak_growth(call.run)
                 result = call.result(out)
                 if result.dtype.name == "bfloat16":
-                    result = result.astype(np.float32)  # which NumPy's files can hold
+                    result = result.astype(np.float32)  # for NumPy's files
                 np.save(request["path"], result)
                 del out
                 start = time.perf_counter()
@@ -57,7 +59,7 @@ def main(framework: str) -> None:
                 took = time.perf_counter() - start
                 loops[request["name"]] = max(1, min(200, round(LEAST_SECONDS / took)))
                 answer(
-                    temporary=call.temporary_bytes,
+                    temporary=call.temporary_bytes(),
                     peak=peak,
                     note=call.note,
                     slope=call.slope,
@@ -68,7 +70,7 @@ def main(framework: str) -> None:
                 answer()
             elif request["do"] == "run":
                 call, repeats = calls[request["name"]], loops[request["name"]]
-                call.run()  # so that caches hold this framework's work again, not another's
+                call.run()  # the caches hold another framework's work
                 start = time.perf_counter()
                 for _ in range(repeats):
                     call.run()

@@ -1,6 +1,6 @@
 """What the package costs beyond the arithmetic: calls, checks of shapes, imports.
 
-A process of its own; prints JSON. `python -m side_by_side.overheads [--short]`
+A process of its own; prints JSON. `python -m common.overheads [--short]`
 """
 
 import json
@@ -17,8 +17,8 @@ import jax.random as jr
 import numpy as np
 
 import jaxsnn_eqx as snn
+from frameworks.plain_jax import membrane
 
-from .contestants.plain_jax import membrane
 from .growth import small_network
 
 STEPS, N = 100, 784

@@ -4,14 +4,8 @@ import snntorch
 import torch
 from snntorch import spikegen, surrogate
 
-from ..calls import Call, version_of
-from ..torch_calls import (
-    torch_call,
-    torch_device,
-    torch_spikes_or_gradient,
-    torch_training_step,
-)
-from ..workloads import (
+from common.calls import Call, version_of
+from common.case import (
     DECAY,
     DELTA_THRESHOLD,
     DT,
@@ -21,6 +15,12 @@ from ..workloads import (
     SLOPE,
     V_TH,
     Case,
+)
+from common.torch_calls import (
+    torch_call,
+    torch_device,
+    torch_spikes_or_gradient,
+    torch_training_step,
 )
 
 VERSION, DEVICE = f"{version_of('snntorch')} ({version_of('torch')})", torch_device()

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..calls import Call, jax_call, jax_spikes_or_gradient, jax_training_step, version_of
-from ..workloads import (
+from common.calls import Call, version_of
+from common.case import (
     DECAY,
     DELTA_THRESHOLD,
     DT,
@@ -17,6 +17,7 @@ from ..workloads import (
     V_TH,
     Case,
 )
+from common.jax_calls import jax_call, jax_spikes_or_gradient, jax_training_step
 
 VERSION, DEVICE = version_of("jax"), jax.devices()[0].device_kind
 

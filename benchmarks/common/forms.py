@@ -1,7 +1,7 @@
 """Other forms of the forward pass, tried because the encoder's is far from its floor.
 
 Each computes the same spikes in a loop of another shape. A process of its own; prints JSON.
-`python -m side_by_side.forms [--short]`
+`python -m common.forms [--short]`
 """
 
 import json
@@ -16,9 +16,9 @@ from jax import lax
 from jaxsnn.discrete import encode
 
 import jaxsnn_eqx as snn
+from frameworks.plain_jax import membrane, spike
 
-from .contestants.plain_jax import membrane, spike
-from .workloads import LEAK, V_TH
+from .case import LEAK, V_TH
 
 SIZES = [(50_176, 100), (4_096, 1_000), (1_000_000, 50)]
 

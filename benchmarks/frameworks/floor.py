@@ -6,9 +6,10 @@ Nothing here computes the answer, so nothing here is checked.
 import jax
 import jax.numpy as jnp
 
-from .. import yin_yang
-from ..calls import Call, jax_call, version_of
-from ..workloads import LAYERS, Case
+from common import yin_yang
+from common.calls import Call, version_of
+from common.case import LAYERS, Case
+from common.jax_calls import jax_call
 
 VERSION, DEVICE = version_of("jax"), jax.devices()[0].device_kind
 

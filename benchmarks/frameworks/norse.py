@@ -5,14 +5,14 @@ from norse.torch import LIF
 from norse.torch.functional import encode
 from norse.torch.functional.lif import LIFParameters
 
-from ..calls import Call, version_of
-from ..torch_calls import (
+from common.calls import Call, version_of
+from common.case import DT, MAX_RATE, SLOPE, TAU_MEM, TAU_SYN, V_TH, Case
+from common.torch_calls import (
     torch_call,
     torch_device,
     torch_spikes_or_gradient,
     torch_training_step,
 )
-from ..workloads import DT, MAX_RATE, SLOPE, TAU_MEM, TAU_SYN, V_TH, Case
 
 VERSION, DEVICE = f"{version_of('norse')} ({version_of('torch')})", torch_device()
 PARAMS = LIFParameters(

@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 from snnax import snn as snnax
 
-from ..calls import Call, jax_spikes_or_gradient, jax_training_step, version_of
-from ..workloads import DECAY, LAYERS, LEAK, V_TH, Case
+from common.calls import Call, version_of
+from common.case import DECAY, LAYERS, LEAK, V_TH, Case
+from common.jax_calls import jax_spikes_or_gradient, jax_training_step
+
 from .plain_jax import spike
 
 VERSION, DEVICE = version_of("snnax"), jax.devices()[0].device_kind

@@ -7,9 +7,10 @@ from jaxsnn.discrete.functional.lif import LIFParameters, LIFState, lif_step
 from jaxsnn.discrete.functional.threshold import superspike
 from jaxsnn.discrete.topology import Topology
 
-from .. import yin_yang
-from ..calls import Call, jax_spikes_or_gradient, jax_training_step, version_of
-from ..workloads import DT, Case
+from common import yin_yang
+from common.calls import Call, version_of
+from common.case import DT, Case
+from common.jax_calls import jax_spikes_or_gradient, jax_training_step, jax_yin_yang_epoch
 
 VERSION, DEVICE = version_of("jaxsnn"), jax.devices()[0].device_kind
 
@@ -82,4 +83,4 @@ def _yin_yang(data: yin_yang.Data, epochs: int) -> Call:
         outputs = jax.vmap(apply_one, in_axes=(0, None))({"inp": x}, weights)[1]
         return outputs["li"].max(axis=1), outputs["lif"].sum(axis=1)
 
-    return yin_yang.jax_epoch(apply, init(jax.random.PRNGKey(0)), data, epochs)
+    return jax_yin_yang_epoch(apply, init(jax.random.PRNGKey(0)), data, epochs)

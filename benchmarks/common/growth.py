@@ -1,6 +1,6 @@
 """How time, memory and compilation grow with the number of steps and of neurons.
 
-A process of its own; prints JSON. `python -m side_by_side.growth [--short]`
+A process of its own; prints JSON. `python -m common.growth [--short]`
 """
 
 import json
@@ -81,7 +81,8 @@ def small_network(length: int, checkpoint_every: int | None = None) -> snn.Netwo
 
 def _long_training(length: int) -> dict:
     """A 64-128-10 network, batch 16: one training step in chunks of the whole network."""
-    model = small_network(length, checkpoint_every=min(250, length))
+    chunk = min(250, length)
+    model = small_network(length, checkpoint_every=chunk)
     images, labels = 4 * jr.uniform(jr.key(1), (16, 64)), jnp.arange(16) % 10
     optimizer = optax.adam(1e-3)
     opt_state = optimizer.init(eqx.filter(model, eqx.is_inexact_array))
@@ -108,6 +109,7 @@ def _long_training(length: int) -> dict:
     )
     return {
         "steps": length,
+        "chunk": chunk,
         "seconds": time.perf_counter() - start,
         "compile s": compile_seconds,
         "temporary bytes": None if analysis is None else analysis.temp_size_in_bytes,

@@ -7,8 +7,9 @@ from flax import nnx
 from spyx import axn, nn
 from spyx import data as codes
 
-from ..calls import Call, jax_call, version_of
-from ..workloads import DECAY, DT, LAYERS, LEAK, MAX_RATE, SLOPE, V_TH, Case
+from common.calls import Call, version_of
+from common.case import DECAY, DT, LAYERS, LEAK, MAX_RATE, SLOPE, V_TH, Case
+from common.jax_calls import jax_call
 
 VERSION, DEVICE = version_of("spyx"), jax.devices()[0].device_kind
 

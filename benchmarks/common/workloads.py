@@ -1,53 +1,30 @@
-"""The work: its data, and what must come out, by loops in NumPy and by no contestant's code.
+"""The work: its data, and the expected output by loops in NumPy, without any framework.
 
 Every framework draws the same data from the same seed, in its own process.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import yin_yang
-
-TAU_MEM, TAU_SYN, V_TH, DT = 1e-2, 5e-3, 0.6, 1e-3
-LEAK, DECAY = DT / TAU_MEM, DT / TAU_SYN
-SLOPE = 80.0  # of SuperSpike
-MAX_RATE = 500.0  # hertz, of the value 1
-DELTA_THRESHOLD = 0.5
-PHASE_BITS = 10
-# `Linear` and neurons: the membrane alone, or behind an exponential synapse (CubaLIF)
-LAYERS = ("LIF layer", "CubaLIF layer")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row: `kind` of work, in the direction `mode`, of `n` channels over `steps`.
-
-    For layers `n` is the width, with `batch` examples; for the Yin-Yang epoch the number of
-    batches, and `epochs` those after which accuracies are compared.
-    """
-
-    kind: str
-    n: int
-    steps: int
-    mode: str = "forward"
-    dtype: str = "float32"
-    batch: int = 1
-    epochs: int = 0
-
-    @property
-    def name(self) -> str:
-        return "/".join(str(v) for v in asdict(self).values())
-
-    @property
-    def train_bytes(self) -> int:
-        """Bytes of one float32 spike train of this size."""
-        return 4 * self.n * self.steps * self.batch
+from .case import (
+    DECAY,
+    DELTA_THRESHOLD,
+    DT,
+    LAYERS,
+    LEAK,
+    MAX_RATE,
+    PHASE_BITS,
+    SLOPE,
+    V_TH,
+    Case,
+)
 
 
 def data_of(case: Case) -> dict[str, Any]:
-    """What goes in, as arguments of the timed function."""
+    """The arguments of the timed function."""
     if case.kind == "yin yang":
         return {"yin yang": yin_yang.data_of(case.n)}
     rng = np.random.default_rng(0)
@@ -82,7 +59,7 @@ def data_of(case: Case) -> dict[str, Any]:
 
 @dataclass
 class Expected:
-    """What must come out, and how near: `share` of the values within `tolerance` of it."""
+    """The expected output: at least `share` of the values lie within `tolerance` of it."""
 
     value: np.ndarray | None
     tolerance: float = 0.0
@@ -94,7 +71,7 @@ def expected_of(
 ) -> Expected:
     """The spikes of a forward row; the gradient of the others.
 
-    `slope` of the surrogate and `reset` are a contestant's own, where it leaves no choice.
+    `slope` of the surrogate and `reset` are those that the framework computes with.
     """
     if case.kind == "yin yang":
         return Expected(yin_yang.first_logits(data["yin yang"]), 1e-4, share=0.98)
@@ -161,7 +138,7 @@ def _membrane_gradient(potentials, spikes, w, slope):
 
 
 def _with_synapse(currents, reset):
-    """The same membrane behind an exponential synapse, whose input moves it a step later."""
+    """The same membrane behind an exponential synapse, which delays its input by a step."""
     v = np.zeros(currents.shape[1:], np.float32)
     i = np.zeros_like(v)
     spikes = np.empty_like(currents)
@@ -174,7 +151,7 @@ def _with_synapse(currents, reset):
 
 
 def disagreement(case: Case, data, expected: Expected, result: np.ndarray) -> str | None:
-    """Why `result` is not what must come out; `None` where it is."""
+    """How `result` differs from what is expected; `None` where it does not."""
     if case.kind == "poisson":
         return _rates_disagree(data["x"], result)
     value = expected.value

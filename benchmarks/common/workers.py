@@ -1,4 +1,4 @@
-"""The workers' processes, as the one that measures sees them."""
+"""Starts the processes of the frameworks, and times them in alternation."""
 
 import json
 import os
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .workloads import Case, data_of, disagreement, expected_of
+from .case import Case
+from .workloads import data_of, disagreement, expected_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,7 +22,7 @@ class Worker:
         self.framework = framework
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "side_by_side.worker", framework],
+            [sys.executable, "-m", "common.worker", framework],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -47,7 +48,10 @@ class Worker:
 
 
 def measure(case: Case, workers: list[Worker], repeats: int, say) -> dict[str, dict]:
-    """Every contestant's times in ms, taken in alternation, once it is known to be right."""
+    """Every framework's times in ms, in alternation; each output is checked before.
+
+    A framework may have several forms, each with a name and a row of its own.
+    """
     request = vars(case)
     data = data_of(case)
     expectations = {}
@@ -58,7 +62,7 @@ def measure(case: Case, workers: list[Worker], repeats: int, say) -> dict[str, d
             rows[worker.framework] = {"error": prepared["error"]}
             say(f"    {worker.framework}: {prepared['error']}")
             continue
-        for name in prepared["contestants"]:
+        for name in prepared["names"]:
             with tempfile.TemporaryDirectory() as folder:
                 path = f"{folder}/result.npy"
                 row = worker.ask(do="check", name=name, path=path)

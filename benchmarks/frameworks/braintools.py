@@ -6,8 +6,9 @@ import brainunit as u
 import jax
 import numpy as np
 
-from ..calls import Call, jax_call, version_of
-from ..workloads import DELTA_THRESHOLD, DT, MAX_RATE, Case
+from common.calls import Call, version_of
+from common.case import DELTA_THRESHOLD, DT, MAX_RATE, Case
+from common.jax_calls import jax_call
 
 VERSION, DEVICE = version_of("braintools"), jax.devices()[0].device_kind
 

@@ -1,0 +1,1 @@
+"""One file a framework: `prepare(case, data)` gives its calls for a workload, by name."""

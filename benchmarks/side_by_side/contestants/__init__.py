@@ -1,1 +1,0 @@
-"""One file a framework: `prepare(case, data)` gives its contestants for a workload."""
