@@ -131,7 +131,7 @@ def make_model(code: Code, images: Array, key: PRNGKeyArray) -> Model:
     hidden_key, out_key, draw_key = jr.split(key, 3)
     linear = eqx.nn.Linear(code.features, HIDDEN, key=hidden_key)
     out = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=out_key)
-    # starts positive: a class that stays below 0, where voltages start, would not learn
+    # starts positive: a class that stays below 0, where potentials start, would not learn
     out = eqx.tree_at(lambda m: m.weight, out, replace_fn=jnp.abs)
     neurons = snn.LIF(surrogate=snn.SuperSpike(25.0))
     model = Model(

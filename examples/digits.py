@@ -8,7 +8,7 @@
 
 1,797 images of 8x8 pixels and 10 classes, 30 % of which are the test digits. Each pixel
 drives a LIF neuron, whose spikes feed a layer of LIF neurons; ten leaky integrators
-collect theirs, and the one that reaches the highest voltage names the digit.
+collect theirs, and the one that reaches the highest potential names the digit.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def make_network(key: PRNGKeyArray) -> snn.Network:
     hidden_key, out_key = jr.split(key)
     hidden = eqx.nn.Linear(SIDE**2, HIDDEN, key=hidden_key)
     hidden = eqx.tree_at(lambda linear: linear.weight, hidden, HIDDEN_GAIN * hidden.weight)
-    # No bias here: voltages start at 0, so under a negative bias a class's maximum over time
+    # No bias here: potentials start at 0, so under a negative bias a class's maximum over time
     # stays at that first 0, where there is no gradient.
     out = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=out_key)
     out = eqx.tree_at(lambda linear: linear.weight, out, OUT_GAIN * out.weight)
@@ -102,8 +102,8 @@ def make_network(key: PRNGKeyArray) -> snn.Network:
             snn.OverTime(hidden),  # spikes -> currents
             snn.LIF(surrogate=snn.SuperSpike(slope=25.0)),  # currents -> spikes
             snn.OverTime(out),  # spikes -> currents
-            snn.LI(),  # currents -> voltages
-            snn.MaxOverTime(),  # voltages -> logits
+            snn.LI(),  # currents -> potentials
+            snn.MaxOverTime(),  # potentials -> logits
         ]
     )
 
@@ -214,7 +214,7 @@ def draw(
     """One digit on its way through the network, and how the network learned."""
     spikes = network[0](to_current(jnp.asarray(image)))
     currents = network[1:-2](spikes)
-    voltages, _ = snn.trace(network[-2], currents)
+    potentials, _ = snn.trace(network[-2], currents)
     milliseconds = np.arange(1, STEPS + 1)
 
     figure, axes = plt.subplots(2, 2, figsize=(10, 7.5), layout="constrained")
@@ -234,15 +234,15 @@ def draw(
         is_true = other == class_
         readout.plot(
             milliseconds,
-            voltages[:, other],
+            potentials[:, other],
             color="black" if is_true else f"C{other}",  # matplotlib's ten colours
             linewidth=3 if is_true else 1,
             zorder=3 if is_true else 2,
             label=f"{other} (true)" if is_true else str(other),
         )
-    answer = int(jnp.argmax(jnp.max(voltages, axis=0)))
-    readout.set(title=f"Decoded: {answer} has the highest voltage", xlabel="time (ms)")
-    readout.set(xlim=(0, STEPS + 1), ylabel="voltage of the class")
+    answer = int(jnp.argmax(jnp.max(potentials, axis=0)))
+    readout.set(title=f"Decoded: {answer} has the highest potential", xlabel="time (ms)")
+    readout.set(xlim=(0, STEPS + 1), ylabel="potential of the class")
     readout.legend(title="class", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
     epochs = np.arange(1, len(history.losses) + 1)

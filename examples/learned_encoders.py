@@ -196,7 +196,7 @@ def make_network(setup: Setup, features: int, key: PRNGKeyArray) -> snn.Network:
         lambda linear: linear.weight, hidden, replace_fn=lambda w: setup.weight_gain * w
     )
     out = eqx.nn.Linear(setup.hidden, budget.classes, use_bias=False, key=out_key)
-    # starts positive: a class that stays below 0, where voltages start, would not learn
+    # starts positive: a class that stays below 0, where potentials start, would not learn
     out = eqx.tree_at(lambda linear: linear.weight, out, replace_fn=jnp.abs)
     neurons = snn.LIF(dt=DT, surrogate=snn.SuperSpike(slope=budget.slope))
     return snn.Network(

@@ -57,14 +57,14 @@ def make_network(key: PRNGKeyArray) -> snn.Network:
             snn.OverTime(hidden),  # spikes -> currents
             snn.Synapse(neurons, immediate=False),  # currents -> spikes
             snn.OverTime(out),  # spikes -> currents
-            snn.Synapse(snn.LI()),  # currents -> voltages
-            snn.MaxOverTime(),  # voltages -> logits
+            snn.Synapse(snn.LI()),  # currents -> potentials
+            snn.MaxOverTime(),  # potentials -> logits
         ]
     )
 
 
 def run_here(network: snn.Network, inputs) -> np.ndarray:
-    """The readout's voltages, of shape `"batch time classes"`."""
+    """The readout's potentials, of shape `"batch time classes"`."""
     return np.asarray(eqx.filter_jit(jax.vmap(network))(inputs))
 
 
@@ -73,13 +73,13 @@ def run_in_norse(path: Path, currents: np.ndarray) -> np.ndarray:
     import torch  # pyright: ignore[reportMissingImports]
 
     module = norse.torch.from_nir(nir.read(path), dt=1e-3)
-    voltages, state = [], None
+    potentials, state = [], None
     with torch.no_grad():
         for _ in range(STEPS):
             _, state = module(torch.from_numpy(currents), state)
             [(_, membrane)] = state.state["cubalif_1"]
-            voltages.append(membrane.v.numpy())
-    return np.stack(voltages, axis=1)
+            potentials.append(membrane.v.numpy())
+    return np.stack(potentials, axis=1)
 
 
 def run_in_snntorch(path: Path, currents: np.ndarray) -> np.ndarray:
@@ -89,14 +89,14 @@ def run_in_snntorch(path: Path, currents: np.ndarray) -> np.ndarray:
     graph: Any = nir.read(path)
     with contextlib.redirect_stdout(io.StringIO()):  # it prints all of `w_in`
         module = import_from_nir(graph)
-    voltages = []
+    potentials = []
     with torch.no_grad():
         for _ in range(STEPS):
             module(torch.from_numpy(currents))
             # snnTorch leaves the readout's `r * w_in` out
             readout = module.get_submodule("cubalif_1")
-            voltages.append(readout.mem.numpy() / graph.nodes["cubalif_1"].r)
-    return np.stack(voltages, axis=1)
+            potentials.append(readout.mem.numpy() / graph.nodes["cubalif_1"].r)
+    return np.stack(potentials, axis=1)
 
 
 def run_in_spyx(path: Path, spikes: np.ndarray) -> np.ndarray:
@@ -105,19 +105,19 @@ def run_in_spyx(path: Path, spikes: np.ndarray) -> np.ndarray:
     graph: Any = nir.read(path)
     time_first = jnp.asarray(np.swapaxes(spikes, 0, 1))
     _, (_, states) = spyx.nir.from_nir(graph, time_first, dt=1e-3, return_all_states=True)
-    voltages = np.split(np.asarray(states[-1]), 2, axis=-1)[0]
+    potentials = np.split(np.asarray(states[-1]), 2, axis=-1)[0]
     # spyx leaves the readout's `r * w_in` out, too
-    return np.swapaxes(voltages, 0, 1) / graph.nodes["cubalif_1"].r
+    return np.swapaxes(potentials, 0, 1) / graph.nodes["cubalif_1"].r
 
 
 def compare(name: str, theirs: np.ndarray, ours: np.ndarray, classes: np.ndarray, early: int):
-    """Predictions, and voltages at the same step of the network, `early` steps apart."""
+    """Predictions, and potentials at the same step of the network, `early` steps apart."""
     answers, expected = (v.max(axis=1).argmax(axis=1) for v in (theirs, ours))
     error = np.abs(theirs[:, : STEPS - early] - ours[:, early:]).max()
     print(
         f"{name}: the same answer for {np.mean(answers == expected):.2%} of {len(classes)} "
         f"digits, accuracy {np.mean(answers == classes):.2%} (here "
-        f"{np.mean(expected == classes):.2%}), voltages within {error:.1e} of those "
+        f"{np.mean(expected == classes):.2%}), potentials within {error:.1e} of those "
         f"{early} step{'s' * (early != 1)} later here, which reach {np.abs(ours).max():.1f}"
     )
 

@@ -124,7 +124,7 @@ def draw(network: snn.Network, digits: Digits, path: str) -> None:
     image, class_ = digits.images[0], digits.classes[0]
     code = network[0](image.ravel())
     hidden = network[1:3](code)
-    voltages, spikes = snn.trace(network[4], network[3](hidden))
+    potentials, spikes = snn.trace(network[4], network[3](hidden))
     times = 1e3 * np.asarray(network[5](spikes))
     figure, axes = plt.subplots(
         1, 4, figsize=(13, 3.6), layout="constrained", width_ratios=(2, 3, 3, 4)
@@ -145,12 +145,12 @@ def draw(network: snn.Network, digits: Digits, path: str) -> None:
         true = other == class_
         style = {"color": "black", "linewidth": 2.5} if true else {"linewidth": 1}
         axes[3].plot(
-            voltages[:, other], label=f"{other} (true)" if true else str(other), **style
+            potentials[:, other], label=f"{other} (true)" if true else str(other), **style
         )
     axes[3].axvline(times.min(), color="tab:red", linewidth=1)
     axes[3].axhline(network[4].neuron.params.v_th, color="grey", linestyle="--", linewidth=1)
     axes[3].set(
-        title=f"Output voltages: {times.argmin()} fires first, at {times.min():.0f} ms",
+        title=f"Output potentials: {times.argmin()} fires first, at {times.min():.0f} ms",
         xlabel="time (ms)",
         xlim=(-1, STEPS),
     )

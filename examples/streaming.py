@@ -5,7 +5,7 @@
     python examples/streaming.py --short   # a few epochs, to see that it runs
 
 An electrocardiogram (PyWavelets' `ecg`, at 360 samples a second) comes in as crossings of
-levels, and goes out as the voltage of a leaky integrator behind recurrent LIF neurons. The
+levels, and goes out as the potential of a leaky integrator behind recurrent LIF neurons. The
 first half of it trains the network, by truncated backpropagation through time: chunk by chunk
 with the state carried on and the gradient stopped. The second half is streamed: each sample
 is stepped through the network as it comes, and the time of each step is measured.
@@ -63,7 +63,7 @@ def make_network(signal: np.ndarray, key: PRNGKeyArray) -> snn.Network:
             snn.OverTime(into),  # spikes   -> currents
             snn.Recurrent(neurons, lateral),  # currents -> spikes
             snn.OverTime(out),  # spikes   -> currents
-            readout,  # currents -> voltage
+            readout,  # currents -> potential
         ]
     )
 

@@ -43,7 +43,7 @@ def make_network(key: Array) -> snn.Network:
     # five spikes are little input: with the default weights few hidden neurons would fire
     hidden = eqx.tree_at(lambda linear: linear.weight, hidden, replace_fn=lambda w: 12 * w)
     output = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=output_key)
-    # The maximum over time is at least the 0 that voltages start from: a class that stays
+    # The maximum over time is at least the 0 that potentials start from: a class that stays
     # below it would not learn, so all start above.
     output = eqx.tree_at(lambda linear: linear.weight, output, replace_fn=jnp.abs)
     # a wider derivative than the default's (80): more neurons learn from each point
@@ -148,7 +148,7 @@ def draw(path: Path, network: snn.Network, curve: np.ndarray, points, classes, p
     ax.set_title(f"Predictions: {1 - wrong.mean():.2%} of {len(points):,} right")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=5, frameon=False)
 
-    inputs, _, hidden, _, voltages, _ = layer_outputs(network, points[example])
+    inputs, _, hidden, _, potentials, _ = layer_outputs(network, points[example])
     milliseconds = np.arange(STEPS) * DT * 1e3
     rasters = {
         "B": (inputs, "Input spikes of the starred point"),
@@ -163,8 +163,8 @@ def draw(path: Path, network: snn.Network, curve: np.ndarray, points, classes, p
     axes["D"].set(ylabel="neuron", xlabel="time (ms)")
 
     for class_, name in enumerate(["yang", "yin", "dots"]):
-        axes["C"].plot(milliseconds, voltages[:, class_], c=colors[class_], label=name)
-    axes["C"].set(title="Its output voltages: the highest peak wins", xlabel="time (ms)")
+        axes["C"].plot(milliseconds, potentials[:, class_], c=colors[class_], label=name)
+    axes["C"].set(title="Its output potentials: the highest peak wins", xlabel="time (ms)")
     axes["C"].legend()
 
     ax = axes["E"]

@@ -18,12 +18,12 @@ from ._types import as_spikes, constant_like
 
 
 def integrate_membrane(
-    voltage: Array, current: Array, params: AnyLIFParameters, dt: float
+    potential: Array, current: Array, params: AnyLIFParameters, dt: float
 ) -> Array:
     """One explicit Euler step of `v' = (v_leak - v + i) / tau_mem`."""
-    tau_mem = constant_like("tau_mem", params.tau_mem, voltage)
-    v_leak = constant_like("v_leak", params.v_leak, voltage)
-    return voltage + dt / tau_mem * ((v_leak - voltage) + current)
+    tau_mem = constant_like("tau_mem", params.tau_mem, potential)
+    v_leak = constant_like("v_leak", params.v_leak, potential)
+    return potential + dt / tau_mem * ((v_leak - potential) + current)
 
 
 def decay(x: Array, name: str, tau: float | Array, dt: float) -> Array:
@@ -32,7 +32,7 @@ def decay(x: Array, name: str, tau: float | Array, dt: float) -> Array:
 
 
 def fire_and_reset(
-    voltage: Array,
+    potential: Array,
     v_th: float | Array,
     v_reset: float | Array,
     surrogate: AbstractSurrogate,
@@ -48,35 +48,35 @@ def fire_and_reset(
     The derivative goes through the spike (the surrogate's) and, unless with `detach`, through
     the spike that resets.
     """
-    voltage = checkpoint_name(voltage, KEPT)
-    v_th = constant_like("v_th", v_th, voltage)
-    v_reset = constant_like("v_reset", v_reset, voltage)
-    fired, spikes = fire(surrogate, voltage - v_th)
-    drop = v_th - v_reset if soft else voltage - v_reset
+    potential = checkpoint_name(potential, KEPT)
+    v_th = constant_like("v_th", v_th, potential)
+    v_reset = constant_like("v_reset", v_reset, potential)
+    fired, spikes = fire(surrogate, potential - v_th)
+    drop = v_th - v_reset if soft else potential - v_reset
     if dtype is not None:
         floating = jnp.issubdtype(dtype, jnp.floating)
         spikes = as_spikes(spikes if floating else fired, dtype)
     resets = lax.stop_gradient(fired) if detach else fired
-    return voltage - resets * drop, spikes
+    return potential - resets * drop, spikes
 
 
 def hold_refractory(
-    remaining: Array, steps: int, before: Array, voltage: Array, spikes: Array
+    remaining: Array, steps: int, before: Array, potential: Array, spikes: Array
 ) -> tuple[Array, Array, Array]:
     """Keeps the potential `before` and silence where neurons are refractory.
 
     `remaining` counts the steps for which they still are, from `steps` at a spike. Returns
-    `(remaining, voltage, spikes)`.
+    `(remaining, potential, spikes)`.
     """
     refractory = remaining > 0
-    voltage = jnp.where(refractory, before, voltage)
+    potential = jnp.where(refractory, before, potential)
     spikes = jnp.where(refractory, 0, spikes)
     remaining = jnp.maximum(remaining - 1, 0)
-    return jnp.where(spikes > 0.5, steps, remaining), voltage, spikes
+    return jnp.where(spikes > 0.5, steps, remaining), potential, spikes
 
 
 def lif_step(
-    voltage: Array,
+    potential: Array,
     current: Array,
     params: AnyLIFParameters,
     dt: float,
@@ -86,8 +86,8 @@ def lif_step(
     detach: bool = False,
     dtype: Any = None,
 ) -> tuple[Array, Array]:
-    """Integrate, fire, reset: `(voltage, spikes)`, jaxsnn's `lif_current_encoder`."""
-    voltage = integrate_membrane(voltage, current, params, dt)
+    """Integrate, fire, reset: `(potential, spikes)`, jaxsnn's `lif_current_encoder`."""
+    potential = integrate_membrane(potential, current, params, dt)
     return fire_and_reset(
-        voltage, params.v_th, params.v_reset, surrogate, soft=soft, detach=detach, dtype=dtype
+        potential, params.v_th, params.v_reset, surrogate, soft=soft, detach=detach, dtype=dtype
     )

@@ -28,8 +28,8 @@ def trace(
     ```python
     >>> import jax.numpy as jnp
     >>> from jaxsnn_eqx import LIF, ConstantCurrentLIFEncoder, Synapse, trace
-    >>> voltages, spikes = trace(ConstantCurrentLIFEncoder(seq_length=4), 2.0)
-    >>> voltages, spikes
+    >>> potentials, spikes = trace(ConstantCurrentLIFEncoder(seq_length=4), 2.0)
+    >>> potentials, spikes
     (Array([0.2  , 0.38 , 0.542, 0.   ], dtype=float32), Array([0., 0., 0., 1.], dtype=float32))
     >>> neurons = Synapse(LIF(), immediate=False)
     >>> currents, _ = trace(neurons, jnp.ones(3), record=lambda state: state.current)
@@ -43,7 +43,7 @@ def trace(
     - `layer`: any layer; a `Network`'s state is the tuple of its layers' states.
     - `x`: what the layer is called on: values `"*shape"`, or a sequence `"time *shape"`.
     - `record`: from the state after a step (and so after its reset) to what is kept of it, a
-        PyTree of arrays. By default the membrane potential: the field `voltage` of the state,
+        PyTree of arrays. By default the membrane potential: the field `potential` of the state,
         also of a layer within `layer`, or the state itself where it is one array. Of a
         `Network`, a tuple with an entry for each layer, `None` where it has no potential. A new
         function compiles again. (Keyword only.)
@@ -82,7 +82,7 @@ def _potential(layer: AbstractLayer, state: PyTree) -> PyTree:
     if isinstance(layer, AbstractDecoder):
         return None
     for path, leaf in jtu.tree_leaves_with_path(state):
-        named = path[-1:] == (jtu.GetAttrKey("voltage"),)
+        named = path[-1:] == (jtu.GetAttrKey("potential"),)
         if named or (not path and jnp.issubdtype(leaf.dtype, jnp.floating)):
             return leaf
     return None

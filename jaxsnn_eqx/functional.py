@@ -35,7 +35,7 @@ def constant_current_lif_encode(
     params: LIFParameters = _DEFAULT,
     dt: float = 0.001,
 ) -> tuple[Float[Array, "{seq_length} *shape"], Float[Array, "{seq_length} *shape"]]:
-    """The voltages and spikes of LIF neurons under constant input currents.
+    """The potentials and spikes of LIF neurons under constant input currents.
 
     The page's own example holds with its threshold of 1:
 
@@ -60,8 +60,8 @@ def constant_current_lif_encode(
 
     **Returns:**
 
-    `(voltages, spikes)`, both of shape `"seq_length *shape"`, as on the page. (The released
-    code returns the final voltage alone, takes only 1-D input and neither `params` nor `dt`,
+    `(potentials, spikes)`, both of shape `"seq_length *shape"`, as on the page. (The released
+    code returns the final potential alone, takes only 1-D input and neither `params` nor `dt`,
     and gives half a spike exactly at the threshold, where here there is none.)
 
     Equation, derivative and errors: `jaxsnn_eqx.ConstantCurrentLIFEncoder`, which returns
@@ -97,13 +97,13 @@ def lif_current_encoder(
 
     **Returns:**
 
-    `(voltage, spikes)` after the step, a body for `jax.lax.scan`.
+    `(potential, spikes)` after the step, a body for `jax.lax.scan`.
 
     Equation, derivative and errors: `jaxsnn_eqx.LIFCurrentEncoder`.
     """
-    voltage = _as_floating(voltage)
-    voltage = voltage.astype(_state_dtype(voltage))
-    return _lif.LIFCurrentEncoder(params, dt).step(voltage, input_current)
+    potential = _as_floating(voltage)
+    potential = potential.astype(_state_dtype(potential))
+    return _lif.LIFCurrentEncoder(params, dt).step(potential, input_current)
 
 
 @_checked

@@ -1,4 +1,4 @@
-"""Pictures of spikes, voltages and encoders; needs matplotlib, and nothing here imports it.
+"""Pictures of spikes, potentials and encoders; needs matplotlib, and nothing here imports it.
 
 `from jaxsnn_eqx import plotting`, with the extra `jaxsnn_eqx[plot]`. Each function draws into
 the axes that it is given and returns them; without, it makes a figure with `pyplot`.
@@ -80,34 +80,34 @@ def raster(
 
 
 @checked
-def voltage_trace(
-    voltages: Signal,
+def potential_trace(
+    potentials: Signal,
     spikes: Signal | None = None,
     *,
     dt: float = 1e-3,
     v_th: Shaped[ArrayLike, "..."] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draws voltages over time, the threshold, and marks above them where spikes came.
+    """Draws potentials over time, the threshold, and marks above them where spikes came.
 
     A line for each neuron. The value of step t, counted from 0, is at `t · dt`; those of
-    `trace` are after the reset, so that at a spike the voltage is `v_reset` and its way
+    `trace` are after the reset, so that at a spike the potential is `v_reset` and its way
     through the threshold is not seen. Each neuron's spikes are a row of their own above all
-    voltages, in its colour, the first neuron's lowest.
+    potentials, in its colour, the first neuron's lowest.
 
     ```python
     >>> from jaxsnn_eqx import ConstantCurrentLIFEncoder, plotting, trace
     >>> encoder = ConstantCurrentLIFEncoder(seq_length=50)
-    >>> voltages, spikes = trace(encoder, [1.0, 2.0])
-    >>> ax = plotting.voltage_trace(voltages, spikes, v_th=encoder.params.v_th)
+    >>> potentials, spikes = trace(encoder, [1.0, 2.0])
+    >>> ax = plotting.potential_trace(potentials, spikes, v_th=encoder.params.v_th)
     >>> ax.get_xlabel(), ax.get_ylabel()
-    ('time (ms)', 'voltage')
+    ('time (ms)', 'potential')
 
     ```
 
     **Arguments:**
 
-    - `voltages`: of shape `"time *shape"`; what is not finite leaves a gap.
+    - `potentials`: of shape `"time *shape"`; what is not finite leaves a gap.
     - `spikes`: of the same shape, such as `trace` returns beside them; what is not zero is
         marked. `None` marks none.
     - `dt`: length of a step in seconds. Positive. (Keyword only.)
@@ -118,17 +118,17 @@ def voltage_trace(
 
     The axes.
 
-    **Raises:** `ValueError` for a `dt` that is not positive, for voltages without a time axis,
-    or spikes of another shape.
+    **Raises:** `ValueError` for a `dt` that is not positive, for potentials without a time
+    axis, or for spikes of another shape.
     """
     dt = positive_number("dt")(dt)
-    rows = _rows("voltages", voltages)
+    rows = _rows("potentials", potentials)
     fired = None
     if spikes is not None:
-        fired, wanted, got = _rows("spikes", spikes), np.shape(voltages), np.shape(spikes)
+        fired, wanted, got = _rows("spikes", spikes), np.shape(potentials), np.shape(spikes)
         if wanted != got:
             raise ValueError(
-                f"`spikes` must have the shape of `voltages`, {wanted}, got {got}."
+                f"`spikes` must have the shape of `potentials`, {wanted}, got {got}."
             )
     ax = plt.subplots(layout="constrained")[1] if ax is None else ax
     length, neurons = rows.shape
@@ -141,7 +141,7 @@ def voltage_trace(
     if fired is not None:
         shown = np.concatenate([rows[np.isfinite(rows)], thresholds, [0.0]])
         span = (shown.max() - shown.min()) or 1.0
-        # the rows take a twelfth of the voltages' range each, and at most a third together
+        # the rows take a twelfth of the potentials' range each, and at most a third together
         row = span / max(12, 3 * neurons)
         for i in range(neurons):
             middle = shown.max() + (i + 1) * row
@@ -149,7 +149,7 @@ def voltage_trace(
             low, high = middle - MARK / 2 * row, middle + MARK / 2 * row
             ax.vlines(1e3 * dt * t, low, high, f"C{i % 10}", linewidth=1.2)
     _time_axis(ax, length, dt)
-    ax.set_ylabel("voltage")
+    ax.set_ylabel("potential")
     return ax
 
 

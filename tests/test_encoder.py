@@ -18,34 +18,34 @@ PARAMS = snn.LIFParameters(tau_mem=6e-3, v_th=0.9, v_leak=0.2, v_reset=-0.4)
 
 
 def _loop(xs, p, dt):
-    v, voltages, spikes = np.zeros(xs.shape[1:]), [], []
+    v, potentials, spikes = np.zeros(xs.shape[1:]), [], []
     for x in xs:
         v = v + dt / p.tau_mem * ((p.v_leak - v) + x)
         z = v > p.v_th
         v = np.where(z, p.v_reset, v)
-        voltages.append(v)
+        potentials.append(v)
         spikes.append(z.astype(float))
-    return np.stack(voltages), np.stack(spikes)
+    return np.stack(potentials), np.stack(spikes)
 
 
 @pytest.mark.parametrize("params", [snn.LIFParameters(), PARAMS])
 @pytest.mark.parametrize("dt", [1e-3, 2.5e-4])
 def test_constant_current_lif_against_a_numpy_loop(params, dt, x64):
     x = np.random.default_rng(0).uniform(-1, 8, 300)
-    voltages, spikes = snn.trace(snn.ConstantCurrentLIFEncoder(90, params, dt), x)
+    potentials, spikes = snn.trace(snn.ConstantCurrentLIFEncoder(90, params, dt), x)
     expected_v, expected_z = _loop(np.broadcast_to(x, (90, 300)), params, dt)
     assert expected_z.sum() > 300
     np.testing.assert_array_equal(spikes, expected_z)
-    np.testing.assert_allclose(voltages, expected_v, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(potentials, expected_v, rtol=1e-9, atol=1e-12)
 
 
 def test_lif_current_against_a_numpy_loop(x64):
     xs = np.random.default_rng(1).normal(1.0, 2.0, (120, 50))
-    voltages, spikes = snn.trace(snn.LIFCurrentEncoder(PARAMS), xs)
+    potentials, spikes = snn.trace(snn.LIFCurrentEncoder(PARAMS), xs)
     expected_v, expected_z = _loop(xs, PARAMS, 1e-3)
     assert expected_z.sum() > 100
     np.testing.assert_array_equal(spikes, expected_z)
-    np.testing.assert_allclose(voltages, expected_v, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(potentials, expected_v, rtol=1e-9, atol=1e-12)
 
 
 def test_a_held_current_is_a_constant_signal():
@@ -78,10 +78,10 @@ def test_state_is_float32_under_narrow_input():
 
 def test_nan_and_infinities_as_documented():
     x = jnp.array([jnp.nan, jnp.inf, -jnp.inf])
-    voltages, spikes = snn.trace(snn.ConstantCurrentLIFEncoder(3), x)
+    potentials, spikes = snn.trace(snn.ConstantCurrentLIFEncoder(3), x)
     np.testing.assert_array_equal(spikes[0], [np.nan, 1, 0])
     assert np.isnan(spikes[1:]).all()
-    assert np.isnan(voltages).all()
+    assert np.isnan(potentials).all()
     for dtype in (jnp.bool_, jnp.uint8):
         out = snn.ConstantCurrentLIFEncoder(3, dtype=dtype)(x)
         np.testing.assert_array_equal(out[:, 0], [0, 0, 0])

@@ -42,8 +42,8 @@ def _both_encoders(x, weights):
         return jnp.vdot(weights, spikes), (final, spikes)
 
     def ours(x):
-        voltages, spikes = constant_current_lif_encode(x, LENGTH)
-        return jnp.vdot(weights, spikes), (voltages[-1], spikes)
+        potentials, spikes = constant_current_lif_encode(x, LENGTH)
+        return jnp.vdot(weights, spikes), (potentials[-1], spikes)
 
     return tuple(jax.grad(f, has_aux=True)(x) for f in (theirs, ours))
 
@@ -82,11 +82,11 @@ def _draw_parameters(rng):
     return values, rng.uniform(1e-4, 2e-3)
 
 
-def _distance_to_threshold(params, dt, voltages, xs, where):
+def _distance_to_threshold(params, dt, potentials, xs, where):
     """How far from the threshold the membrane was, at the first spike that differs."""
     j = np.flatnonzero(where.any(axis=0))
     t = np.argmax(where, axis=0)[j]
-    before = np.where(t > 0, voltages[np.maximum(t - 1, 0), j], 0)
+    before = np.where(t > 0, potentials[np.maximum(t - 1, 0), j], 0)
     v = before + dt / params.tau_mem * (params.v_leak - before + xs[t, j])
     return np.abs(v - params.v_th)
 
@@ -170,9 +170,9 @@ def test_lif_and_li_steps():
     np.testing.assert_array_equal(
         snn.Synapse(snn.LIF(params), 4e-3, immediate=False)(xs), spikes
     )
-    _, voltages = lax.scan(li, LIState(zeros, zeros), xs)
+    _, potentials = lax.scan(li, LIState(zeros, zeros), xs)
     np.testing.assert_allclose(
-        snn.Synapse(snn.LI(params), 4e-3)(xs), voltages, rtol=1e-5, atol=1e-6
+        snn.Synapse(snn.LI(params), 4e-3)(xs), potentials, rtol=1e-5, atol=1e-6
     )
 
 

@@ -19,8 +19,8 @@ from jaxsnn_eqx.spike_trains import to_events
 
 @pytest.fixture(scope="module")
 def recorded():
-    """What elephant gives (`peers/record_metrics.py`)."""
-    return np.load(Path(__file__).parent / "peers" / "metrics.npz")
+    """What elephant gives (`frameworks/record_metrics.py`)."""
+    return np.load(Path(__file__).parent / "frameworks" / "metrics.npz")
 
 
 def test_rate_and_sparsity_against_numpy():

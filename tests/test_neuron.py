@@ -39,7 +39,7 @@ def _loop(
     p = {name: np.broadcast_to(value, size) for name, value in p.items()}
     v, i, a, z = (np.zeros(size) for _ in range(4))
     left = np.zeros(size, int)
-    voltages, spikes = [], []
+    potentials, spikes = [], []
     for x in xs:
         x = x if weight is None else x + weight @ z
         if tau_syn is None:
@@ -65,9 +65,9 @@ def _loop(
                 v[n] = v[n] - drop if soft else p["v_reset"][n]
                 left[n] = refractory
         a = a - dt / tau_adapt * a + z
-        voltages.append(v.copy())
+        potentials.append(v.copy())
         spikes.append(z)
-    return np.stack(voltages), np.stack(spikes)
+    return np.stack(potentials), np.stack(spikes)
 
 
 NEURONS = {
@@ -97,8 +97,8 @@ def test_neurons_against_a_numpy_loop(neuron, options, synapse, x64):
         options = options | {"tau_syn": TAU_SYN, "immediate": immediate}
         neuron = snn.Synapse(neuron, TAU_SYN, immediate=immediate)
     expected_v, expected_z = _loop(xs, **options)
-    voltages, out = snn.trace(neuron, jnp.asarray(xs))
-    np.testing.assert_allclose(voltages, expected_v, rtol=1e-11, atol=1e-12)
+    potentials, out = snn.trace(neuron, jnp.asarray(xs))
+    np.testing.assert_allclose(potentials, expected_v, rtol=1e-11, atol=1e-12)
     if "fires" in options:
         np.testing.assert_allclose(out, expected_v, rtol=1e-11, atol=1e-12)
         return
@@ -114,9 +114,9 @@ def test_other_steps_and_constants(params, dt, x64):
     xs = _currents(4)
     constants = {name: getattr(params, name) for name in CONSTANTS}
     expected_v, expected_z = _loop(xs, constants, dt)
-    voltages, spikes = snn.trace(snn.LIF(params, dt), jnp.asarray(xs))
+    potentials, spikes = snn.trace(snn.LIF(params, dt), jnp.asarray(xs))
     np.testing.assert_array_equal(spikes, expected_z)
-    np.testing.assert_allclose(voltages, expected_v, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(potentials, expected_v, rtol=1e-11, atol=1e-12)
     expected_v, _ = _loop(xs, constants, dt, fires=False)
     np.testing.assert_allclose(snn.LI(params, dt)(xs), expected_v, rtol=1e-11, atol=1e-12)
 
@@ -160,17 +160,17 @@ def test_a_spike_raises_the_current_by_its_weight():
 def test_the_reset_goes_to_v_reset():
     for v_reset in (-0.5, 0.0, 0.1):
         params = snn.LIFParameters(v_reset=v_reset, v_th=0.25)
-        voltages, spikes = snn.trace(snn.LIF(params), 3 * jnp.ones((20, 1)))
+        potentials, spikes = snn.trace(snn.LIF(params), 3 * jnp.ones((20, 1)))
         assert float(spikes.sum()) > 3
-        np.testing.assert_allclose(voltages[spikes == 1], v_reset, rtol=5e-7)
+        np.testing.assert_allclose(potentials[spikes == 1], v_reset, rtol=5e-7)
 
 
 def test_a_soft_reset_keeps_what_exceeded_the_threshold():
     # by hand: v = 0.1 · 8 = 0.8, above 0.6 by 0.2
     params = snn.LIFParameters(v_reset=0.1)
-    voltages, spikes = snn.trace(snn.LIF(params, soft_reset=True), jnp.array([[8.0]]))
+    potentials, spikes = snn.trace(snn.LIF(params, soft_reset=True), jnp.array([[8.0]]))
     assert spikes[0, 0] == 1
-    np.testing.assert_allclose(voltages[0, 0], 0.8 - (0.6 - 0.1), rtol=1e-6)
+    np.testing.assert_allclose(potentials[0, 0], 0.8 - (0.6 - 0.1), rtol=1e-6)
 
 
 def test_nan_and_infinities():
@@ -273,11 +273,11 @@ def test_a_detached_adaptation_leaves_the_threshold_out_of_the_derivative(x64):
     np.testing.assert_allclose(gradient(True, 0.0), gradient(False, 0.0), rtol=1e-9, atol=1e-15)
 
     def by_hand(xs):  # the adaptation that the spikes give, as though it were an input
-        voltage, adaptation, total = jnp.zeros(5), jnp.zeros(5), 0.0
+        potential, adaptation, total = jnp.zeros(5), jnp.zeros(5), 0.0
         for t, x in enumerate(xs):
-            voltage = voltage + 1e-3 / PARAMS.tau_mem * (PARAMS.v_leak - voltage + x)
-            z = snn.SuperSpike()(voltage - (PARAMS.v_th + 0.5 * adaptation))
-            voltage = voltage - z * (voltage - PARAMS.v_reset)
+            potential = potential + 1e-3 / PARAMS.tau_mem * (PARAMS.v_leak - potential + x)
+            z = snn.SuperSpike()(potential - (PARAMS.v_th + 0.5 * adaptation))
+            potential = potential - z * (potential - PARAMS.v_reset)
             adaptation = adaptation * (1 - 1e-3 / 3e-2) + jax.lax.stop_gradient(z)
             total = total + jnp.vdot(w[t], z)
         return total
@@ -301,10 +301,10 @@ def test_learnable_parameters_against_a_numpy_loop(x64):
     tau_syn = rng.uniform(3e-3, 2e-2, 20)
     neuron = snn.LIF(snn.LearnableLIFParameters(20, **own))
     xs = _currents()
-    voltages, spikes = snn.trace(neuron, jnp.asarray(xs))
+    potentials, spikes = snn.trace(neuron, jnp.asarray(xs))
     expected_v, expected_z = _loop(xs, own)
     np.testing.assert_array_equal(spikes, expected_z)
-    np.testing.assert_allclose(voltages, expected_v, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(potentials, expected_v, rtol=1e-11, atol=1e-12)
     expected = _loop(xs / 3, own, tau_syn=tau_syn)[1]
     for each in (tau_syn, tuple(tau_syn), jnp.asarray(tau_syn)):
         np.testing.assert_array_equal(snn.Synapse(neuron, each)(xs / 3), expected)
@@ -425,11 +425,11 @@ def test_the_recurrent_gradient_outside_of_the_loop_is_the_one_inside(every, x64
 
     def outside(layer, xs):
         state, out = layer.run(layer.init(xs[0]), xs)
-        return jnp.vdot(weights, out) + state.layer.neuron.voltage.sum()
+        return jnp.vdot(weights, out) + state.layer.neuron.potential.sum()
 
     def inside(layer, xs):
         state, out = snn.integrate(lambda s, x: layer.step(s, x), layer.init(xs[0]), xs)
-        return jnp.vdot(weights, out) + state.layer.neuron.voltage.sum()
+        return jnp.vdot(weights, out) + state.layer.neuron.potential.sum()
 
     for transform in (eqx.filter_jit, lambda f: f):
         a, b = (transform(eqx.filter_grad(f))(layer, xs) for f in (outside, inside))

@@ -1,4 +1,4 @@
-"""Networks to NIR and back, and graphs that peers wrote (made by `peers/record_nir.py`)."""
+"""Networks to NIR and back, and graphs of other frameworks (`frameworks/record_nir.py`)."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ from jaxsnn_eqx.nir import (  # noqa: E402
     to_nir_data,
 )
 
-PEERS = Path(__file__).parent / "peers"
+PEERS = Path(__file__).parent / "frameworks"
 FAST = snn.LIFParameters(tau_mem=4e-3, v_th=0.7, v_leak=0.1, v_reset=-0.2)
 READOUTS = [nir.CubaLI, nir.LI, nir.CubaLIF]
 

@@ -82,20 +82,22 @@ def test_a_raster_takes_every_dtype_of_spikes(ax, dtype):
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (4, 0), (4,), (4, 2, 2)])
 def test_silence_is_drawn_without_a_warning(ax, shape):
     plotting.raster(jnp.zeros(shape), ax=ax)
-    plotting.voltage_trace(jnp.zeros(shape), jnp.zeros(shape), v_th=0.6, ax=ax)
+    plotting.potential_trace(jnp.zeros(shape), jnp.zeros(shape), v_th=0.6, ax=ax)
     ax.figure.canvas.draw()
     assert len(marks(ax, "black")) == 0
 
 
-def test_voltages_are_lines_with_their_threshold_and_their_spikes_above(ax):
+def test_potentials_are_lines_with_their_threshold_and_their_spikes_above(ax):
     encoder = snn.ConstantCurrentLIFEncoder(30, dt=2e-3)
-    voltages, spikes = snn.trace(encoder, [1.0, 4.0])
-    drawn = plotting.voltage_trace(voltages, spikes, dt=2e-3, v_th=encoder.params.v_th, ax=ax)
+    potentials, spikes = snn.trace(encoder, [1.0, 4.0])
+    drawn = plotting.potential_trace(
+        potentials, spikes, dt=2e-3, v_th=encoder.params.v_th, ax=ax
+    )
     assert drawn is ax
     first, second, threshold = ax.lines
     np.testing.assert_allclose(first.get_xdata(), 2 * np.arange(30))
-    np.testing.assert_allclose(first.get_ydata(), voltages[:, 0])
-    np.testing.assert_allclose(second.get_ydata(), voltages[:, 1])
+    np.testing.assert_allclose(first.get_ydata(), potentials[:, 0])
+    np.testing.assert_allclose(second.get_ydata(), potentials[:, 1])
     assert list(threshold.get_ydata()) == [0.6, 0.6]
     for i in (0, 1):
         found = marks(ax, f"C{i}")
@@ -104,11 +106,11 @@ def test_voltages_are_lines_with_their_threshold_and_their_spikes_above(ax):
         assert (found[:, 1] > 0.6).all()
         assert (found[:, 2] > found[:, 1]).all()
     assert marks(ax, "C1")[:, 1].min() > marks(ax, "C0")[:, 2].max()
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (ms)", "voltage")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (ms)", "potential")
 
 
-def test_voltages_alone_have_no_threshold_and_no_marks(ax):
-    plotting.voltage_trace([0.0, 0.5, np.nan], ax=ax)
+def test_potentials_alone_have_no_threshold_and_no_marks(ax):
+    plotting.potential_trace([0.0, 0.5, np.nan], ax=ax)
     (line,) = ax.lines
     np.testing.assert_array_equal(line.get_ydata(), [0.0, 0.5, np.nan])
     assert not ax.collections
@@ -116,7 +118,7 @@ def test_voltages_alone_have_no_threshold_and_no_marks(ax):
 
 def test_every_threshold_is_a_line_once(ax):
     v_th = snn.LearnableLIFEncoder(3, 5).params.v_th
-    plotting.voltage_trace(jnp.zeros((5, 3)), v_th=v_th.at[1].set(0.9), ax=ax)
+    plotting.potential_trace(jnp.zeros((5, 3)), v_th=v_th.at[1].set(0.9), ax=ax)
     np.testing.assert_allclose([line.get_ydata()[0] for line in ax.lines[3:]], [0.6, 0.9])
 
 
@@ -170,7 +172,7 @@ def test_without_axes_each_function_makes_one_figure():
     before = matplotlib.pyplot.get_fignums()
     drawn = [
         plotting.raster(jnp.eye(3)),
-        plotting.voltage_trace(jnp.eye(3)),
+        plotting.potential_trace(jnp.eye(3)),
         plotting.encoding(snn.PhaseEncoder(8), 0.3)[0],
     ]
     assert before == []
@@ -181,10 +183,10 @@ def test_without_axes_each_function_makes_one_figure():
     ("call", "message"),
     [
         (lambda: plotting.raster(jnp.eye(2), dt=0.0), "`dt` must be positive, got 0.0"),
-        (lambda: plotting.voltage_trace([0.0], dt=-1.0), "`dt` must be positive, got -1.0"),
+        (lambda: plotting.potential_trace([0.0], dt=-1.0), "`dt` must be positive, got -1.0"),
         (
-            lambda: plotting.voltage_trace([0.0, 1.0], [0.0]),
-            r"`spikes` must have the shape of `voltages`, \(2,\), got \(1,\)",
+            lambda: plotting.potential_trace([0.0, 1.0], [0.0]),
+            r"`spikes` must have the shape of `potentials`, \(2,\), got \(1,\)",
         ),
         (
             lambda: plotting.encoding(snn.DeltaEncoder(1.0), 0.5),
@@ -202,9 +204,9 @@ def test_bad_arguments_are_refused(call, message):
     assert not matplotlib.pyplot.get_fignums()
 
 
-def test_spikes_of_another_shape_than_the_voltages_are_refused():
+def test_spikes_of_another_shape_than_the_potentials_are_refused():
     with pytest.raises(TypeCheckError, match="typechecking parameter 'spikes'"):
-        plotting.voltage_trace(jnp.zeros((3, 2)), jnp.zeros((3, 1)))
+        plotting.potential_trace(jnp.zeros((3, 2)), jnp.zeros((3, 1)))
 
 
 def test_without_matplotlib_the_import_names_the_extra():

@@ -1,4 +1,4 @@
-"""trace: voltages beside spikes."""
+"""trace: potentials beside spikes."""
 
 import equinox as eqx
 import jax
@@ -15,39 +15,39 @@ XS = draw.uniform(jr.key(1), (20, 4), maxval=4.0)
 
 
 @pytest.mark.parametrize(
-    ("layer", "x", "voltage"),
+    ("layer", "x", "potential"),
     [
         (snn.ConstantCurrentLIFEncoder(20), X, lambda s: s),
         (snn.LearnableLIFEncoder(4, 20), X, lambda s: s),
         (snn.LIFCurrentEncoder(), XS, lambda s: s),
-        (snn.LIFLatencyEncoder(20), X, lambda s: s.voltage),
-        (snn.Preprocessed(abs, snn.LIFLatencyEncoder(20)), X, lambda s: s.voltage),
-        (snn.LIF(), XS, lambda s: s.voltage),
-        (snn.LI(), XS, lambda s: s.voltage),
-        (snn.ALIF(refractory=2e-3), XS, lambda s: s.voltage),
-        (snn.Synapse(snn.LIF()), XS, lambda s: s.neuron.voltage),
+        (snn.LIFLatencyEncoder(20), X, lambda s: s.potential),
+        (snn.Preprocessed(abs, snn.LIFLatencyEncoder(20)), X, lambda s: s.potential),
+        (snn.LIF(), XS, lambda s: s.potential),
+        (snn.LI(), XS, lambda s: s.potential),
+        (snn.ALIF(refractory=2e-3), XS, lambda s: s.potential),
+        (snn.Synapse(snn.LIF()), XS, lambda s: s.neuron.potential),
         (
             snn.Recurrent(snn.Synapse(snn.LIF()), eqx.nn.Linear(4, 4, key=jr.key(2))),
             XS,
-            lambda s: s.layer.neuron.voltage,
+            lambda s: s.layer.neuron.potential,
         ),
     ],
 )
-def test_output_is_the_calls_and_voltages_are_the_steps(layer, x, voltage):
-    voltages, out = snn.trace(layer, x)
+def test_output_is_the_calls_and_potentials_are_the_steps(layer, x, potential):
+    potentials, out = snn.trace(layer, x)
     np.testing.assert_array_equal(out, layer(x))
     values = layer.seq_length is not None
     state = layer.init(x if values else x[0])
     for t in range(20):
         state, _ = layer.step(state, x if values else x[t])
-        np.testing.assert_allclose(voltages[t], voltage(state), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(potentials[t], potential(state), rtol=1e-5, atol=1e-6)
 
 
 def test_any_part_of_a_state_is_recorded():
     (currents, above), spikes = snn.trace(
         snn.Synapse(snn.LIF(), immediate=False),
         XS,
-        record=lambda state: (state.current, state.neuron.voltage[0] > 0),
+        record=lambda state: (state.current, state.neuron.potential[0] > 0),
     )
     np.testing.assert_allclose(currents[1], 0.8 * XS[0] + XS[1], rtol=1e-6)
     assert (above.dtype, above.shape, spikes.shape) == (bool, (20,), (20, 4))
@@ -65,24 +65,24 @@ def test_the_states_of_a_network_are_recorded():
     np.testing.assert_array_equal(steps, jnp.arange(1, 21))
 
 
-def test_the_reset_shows_in_the_voltage():
-    voltages, spikes = snn.trace(snn.ConstantCurrentLIFEncoder(50), X + 1)
-    np.testing.assert_array_equal(voltages[spikes == 1], 0)
-    assert (np.asarray(voltages) <= 0.6).all()
+def test_the_reset_shows_in_the_potential():
+    potentials, spikes = snn.trace(snn.ConstantCurrentLIFEncoder(50), X + 1)
+    np.testing.assert_array_equal(potentials[spikes == 1], 0)
+    assert (np.asarray(potentials) <= 0.6).all()
 
 
-def test_voltages_are_differentiable():
+def test_potentials_are_differentiable():
     grad = jax.grad(
         lambda xs: snn.trace(snn.Synapse(snn.LIF(), immediate=False), xs)[0][-1].sum()
     )(XS)
     assert float(jnp.abs(grad).max()) > 1e-4
 
 
-def test_voltages_stay_float32_under_narrow_input():
-    voltages, spikes = snn.trace(
+def test_potentials_stay_float32_under_narrow_input():
+    potentials, spikes = snn.trace(
         snn.Synapse(snn.LIF(), immediate=False), XS.astype(jnp.bfloat16)
     )
-    assert (voltages.dtype, spikes.dtype) == (jnp.float32, jnp.bfloat16)
+    assert (potentials.dtype, spikes.dtype) == (jnp.float32, jnp.bfloat16)
 
 
 @pytest.mark.parametrize(

@@ -182,8 +182,8 @@ def test_the_membrane_fluctuates_as_asked(neuron, inputs, rate, xi):
         eqx.nn.Linear(inputs, 200, key=jr.key(0)), rate, neuron, xi=xi, key=jr.key(1)
     )
     spikes = snn.PoissonEncoder(3000, rate, neuron.dt)(jnp.ones(inputs), key=jr.key(2))
-    voltages = _without_threshold(neuron)(snn.OverTime(linear)(spikes))[500:]
-    deviation = float(jnp.sqrt(jnp.var(voltages, axis=0).mean()))  # of each neuron, over time
+    potentials = _without_threshold(neuron)(snn.OverTime(linear)(spikes))[500:]
+    deviation = float(jnp.sqrt(jnp.var(potentials, axis=0).mean()))  # of each neuron, over time
     assert deviation == pytest.approx(0.7 / xi, rel=0.08)
     np.testing.assert_array_equal(linear.bias, 0)
 

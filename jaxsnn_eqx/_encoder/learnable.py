@@ -117,14 +117,14 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
 
     @checked
     def init(self, x: Sample) -> Float[Array, "*shape"]:
-        """Voltages of 0 for values like `x`, in float32 or wider."""
+        """Potentials of 0 for values like `x`, in float32 or wider."""
         return zero_state(as_floating(x))
 
     @checked
     def step(
         self, state: Float[Array, "*shape"], x: Sample, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "*shape"], Shaped[Array, "*shape"]]:
-        """One step of the equations above: `(voltage, spikes)`, the voltage after the reset."""
+        """One step of the equations above: `(potential, spikes)`, after the reset."""
         x = as_floating(x)
         if x.shape != self.gain.shape:
             raise ValueError(

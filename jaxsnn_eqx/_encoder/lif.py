@@ -53,8 +53,8 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
 
     **Derivative:** the surrogate's, through the spike and, unless it is detached, through the
     reset, in forward and reverse mode. **At the threshold** (`v == v_th`) there is no spike.
-    **NaN** gives NaN spikes from the first step on; an **infinite** value makes the voltage NaN
-    in the step after it.
+    **NaN** gives NaN spikes from the first step on; an **infinite** value makes the
+    potential NaN from the second step on.
 
     Source: `jaxsnn.discrete.encode.constant_current_lif_encode` (jaxsnn 0.3.0); Norse's
     `constant_current_lif_encode`.
@@ -77,14 +77,14 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
 
     @checked
     def init(self, x: Sample) -> Float[Array, "*shape"]:
-        """Voltages of 0 for values like `x`, in float32 or wider."""
+        """Potentials of 0 for values like `x`, in float32 or wider."""
         return zero_state(as_floating(x))
 
     @checked
     def step(
         self, state: Float[Array, "*shape"], x: Sample, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "*shape"], Shaped[Array, "*shape"]]:
-        """One step: `(voltage, spikes)`, the voltage after the reset; `key` is ignored."""
+        """One step: `(potential, spikes)`, after the reset; `key` is ignored."""
         return _step(self, state, as_floating(x))
 
 
@@ -92,15 +92,15 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
     """Encodes a signal as the spikes of the LIF neurons that it drives as a current.
 
     The membrane of `ConstantCurrentLIFEncoder` under a current that varies: `step` is one
-    Euler step, jaxsnn's `lif_current_encoder(voltage, current) -> (voltage, spikes)`,
-    and the call runs a current of shape `"time *shape"` from `v = 0`.
+    Euler step, as jaxsnn's `lif_current_encoder`, and the call runs a current of shape
+    `"time *shape"` from `v = 0`.
 
     ```python
     >>> import jax.numpy as jnp
     >>> from jaxsnn_eqx import LIFCurrentEncoder
     >>> encoder = LIFCurrentEncoder()
-    >>> voltage, spikes = encoder.step(jnp.array([0.0, 0.55]), jnp.array([2.0, 2.0]))
-    >>> voltage, spikes
+    >>> potential, spikes = encoder.step(jnp.array([0.0, 0.55]), jnp.array([2.0, 2.0]))
+    >>> potential, spikes
     (Array([0.2, 0. ], dtype=float32), Array([0., 1.], dtype=float32))
     >>> encoder(jnp.full((4, 1), 2.0)).ravel()
     Array([0., 0., 0., 1.], dtype=float32)
@@ -136,23 +136,23 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
 
     @checked
     def init(self, x: Sample) -> Float[Array, "*shape"]:
-        """Voltages of 0 for a current like `x`, in float32 or wider."""
+        """Potentials of 0 for a current like `x`, in float32 or wider."""
         return zero_state(as_floating(x))
 
     @checked
     def step(
         self, state: Float[Array, "*shape"], x: Sample, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "*shape"], Shaped[Array, "*shape"]]:
-        """One step: `(voltage, spikes)`, the voltage after the reset; `key` is ignored."""
+        """One step: `(potential, spikes)`, after the reset; `key` is ignored."""
         return _step(self, state, as_floating(x))
 
 
 def _step(
-    encoder: ConstantCurrentLIFEncoder | LIFCurrentEncoder, voltage: Array, x: Array
+    encoder: ConstantCurrentLIFEncoder | LIFCurrentEncoder, potential: Array, x: Array
 ) -> tuple[Array, Array]:
     return lif_step(
-        voltage,
-        x.astype(voltage.dtype),
+        potential,
+        x.astype(potential.dtype),
         encoder.params,
         encoder.dt,
         encoder.surrogate,

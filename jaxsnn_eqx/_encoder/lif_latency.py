@@ -27,7 +27,7 @@ from .base import AbstractValueEncoder
 class FirstSpikeState(NamedTuple):
     """Membrane potential, and 1 where no spike has come yet, each of shape `"*shape"`."""
 
-    voltage: Float[Array, "*shape"]
+    potential: Float[Array, "*shape"]
     waiting: Float[Array, "*shape"]
 
 
@@ -88,7 +88,7 @@ class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
 
     @checked
     def init(self, x: Sample) -> FirstSpikeState:
-        """Voltages of 0, all waiting, for values like `x`, in float32 or wider."""
+        """Potentials of 0, all waiting, for values like `x`, in float32 or wider."""
         zeros = zero_state(as_floating(x))
         return FirstSpikeState(zeros, zeros + 1)
 
@@ -102,9 +102,9 @@ class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
     ) -> tuple[FirstSpikeState, Shaped[Array, "*shape"]]:
         """One step of the equations above: `(state, spikes)`; `key` is ignored."""
         x = as_floating(x)
-        current = x.astype(state.voltage.dtype)
-        voltage, spikes = lif_step(
-            state.voltage,
+        current = x.astype(state.potential.dtype)
+        potential, spikes = lif_step(
+            state.potential,
             current,
             self.params,
             self.dt,
@@ -112,5 +112,5 @@ class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
             detach=self.detach_reset,
         )
         first = state.waiting * spikes
-        state = FirstSpikeState(voltage, state.waiting * (1 - spikes))
+        state = FirstSpikeState(potential, state.waiting * (1 - spikes))
         return state, as_spikes(first, self.dtype or x.dtype)

@@ -44,7 +44,7 @@ class AdaptiveState(NamedTuple):
     With a refractory period also the steps that each neuron is still refractory for.
     """
 
-    voltage: Float[Array, "*shape"]
+    potential: Float[Array, "*shape"]
     adaptation: Float[Array, "*shape"]
     remaining: Float[Array, "*shape"] | None = None
 
@@ -130,11 +130,11 @@ class ALIF(AbstractNeuron):
     ) -> tuple[AdaptiveState, Shaped[Array, "*shape"]]:
         """One step of the equations above: `(state, spikes)`."""
         params, remaining = self.params, state.remaining
-        v_th = constant_like("v_th", params.v_th, state.voltage)
-        v_th = v_th + constant_like("beta", self.beta, state.voltage) * state.adaptation
-        voltage = integrate_membrane(state.voltage, current, params, self.dt)
-        voltage, spikes = fire_and_reset(
-            voltage,
+        v_th = constant_like("v_th", params.v_th, state.potential)
+        v_th = v_th + constant_like("beta", self.beta, state.potential) * state.adaptation
+        potential = integrate_membrane(state.potential, current, params, self.dt)
+        potential, spikes = fire_and_reset(
+            potential,
             v_th,
             params.v_reset,
             self.surrogate,
@@ -143,10 +143,10 @@ class ALIF(AbstractNeuron):
         )
         if remaining is not None:
             steps = refractory_steps(self.refractory, self.dt)
-            remaining, voltage, spikes = hold_refractory(
-                remaining, steps, state.voltage, voltage, spikes
+            remaining, potential, spikes = hold_refractory(
+                remaining, steps, state.potential, potential, spikes
             )
         raises = lax.stop_gradient(spikes) if self.detach_adaptation else spikes
         adaptation = decay(state.adaptation, "tau_adapt", self.tau_adapt, self.dt) + raises
-        state = AdaptiveState(voltage, adaptation, remaining)
+        state = AdaptiveState(potential, adaptation, remaining)
         return state, as_spikes(spikes, self.dtype or dtype)

@@ -57,7 +57,7 @@ class MembraneState(NamedTuple):
     With a refractory period also the steps that each neuron is still refractory for.
     """
 
-    voltage: Float[Array, "*shape"]
+    potential: Float[Array, "*shape"]
     remaining: Float[Array, "*shape"] | None = None
 
 

@@ -72,5 +72,5 @@ class LI(AbstractNeuron):
         self, state: MembraneState, current: Float[Array, "*shape"], dtype: Any
     ) -> tuple[MembraneState, Shaped[Array, "*shape"]]:
         """One step of the equation above: `(state, potential)`."""
-        voltage = integrate_membrane(state.voltage, current, self.params, self.dt)
-        return MembraneState(voltage), voltage.astype(dtype)
+        potential = integrate_membrane(state.potential, current, self.params, self.dt)
+        return MembraneState(potential), potential.astype(dtype)

@@ -107,8 +107,8 @@ class LIF(AbstractNeuron):
     ) -> tuple[MembraneState, Shaped[Array, "*shape"]]:
         """One step of the equations above: `(state, spikes)`."""
         dtype, remaining = self.dtype or dtype, state.remaining
-        voltage, spikes = lif_step(
-            state.voltage,
+        potential, spikes = lif_step(
+            state.potential,
             current,
             self.params,
             self.dt,
@@ -119,8 +119,8 @@ class LIF(AbstractNeuron):
         )
         if remaining is not None:
             steps = refractory_steps(self.refractory, self.dt)
-            remaining, voltage, spikes = hold_refractory(
-                remaining, steps, state.voltage, voltage, spikes
+            remaining, potential, spikes = hold_refractory(
+                remaining, steps, state.potential, potential, spikes
             )
             spikes = as_spikes(spikes, dtype)
-        return MembraneState(voltage, remaining), spikes
+        return MembraneState(potential, remaining), spikes

@@ -1,9 +1,9 @@
 """Records what released peers' leaky integrate-and-fire neurons give for the same currents.
 
-    pip install -r tests/peers/requirements.txt spyx==1.0.0
-    python tests/peers/record_membranes.py
+    pip install -r tests/frameworks/requirements.txt spyx==1.0.0
+    python tests/frameworks/record_membranes.py
 
-Writes `tests/peers/membranes.npz`, recorded with snntorch 1.0.0, spikingjelly 2.0.0, norse
+Writes `tests/frameworks/membranes.npz`, recorded with snntorch 1.0.0, spikingjelly 2.0.0, norse
 1.1.0, spyx 1.0.0, torch 2.13.0, jax 0.10.2 and numpy 2.4.6. The peers are needed to record,
 not to test.
 

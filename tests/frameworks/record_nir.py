@@ -1,7 +1,7 @@
 """Records NIR graphs that released peers write, and what those peers compute with them.
 
-    pip install -r tests/peers/requirements.txt
-    python tests/peers/record_nir.py
+    pip install -r tests/frameworks/requirements.txt
+    python tests/frameworks/record_nir.py
 
 Writes `norse.nir`, `snntorch.nir`, `snntorch_recurrent.nir` and `recorded_nir.npz`, which
 `tests/test_nir.py` reads. The peers are needed to record, not to test.

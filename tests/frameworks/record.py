@@ -1,9 +1,9 @@
-"""Records what released peers encode, for `tests/test_peers.py` to compare with.
+"""Records what released peers encode, for `tests/test_frameworks.py` to compare with.
 
-    pip install -r tests/peers/requirements.txt
-    python tests/peers/record.py
+    pip install -r tests/frameworks/requirements.txt
+    python tests/frameworks/record.py
 
-Writes `tests/peers/recorded.npz`. The peers are needed to record, not to test.
+Writes `tests/frameworks/recorded.npz`. The peers are needed to record, not to test.
 """
 
 from pathlib import Path

@@ -22,16 +22,16 @@ DATA = np.array([2, 4, 8, 16])  # the page's own
 
 
 def test_1_the_pages_example_to_the_digit_with_its_threshold_of_1():
-    voltages, spikes = constant_current_lif_encode(DATA, 2, snn.LIFParameters(v_th=1.0))
-    np.testing.assert_allclose(voltages, [[0.2, 0.4, 0.8, 0], [0.38, 0.76, 0, 0]], rtol=1e-6)
+    potentials, spikes = constant_current_lif_encode(DATA, 2, snn.LIFParameters(v_th=1.0))
+    np.testing.assert_allclose(potentials, [[0.2, 0.4, 0.8, 0], [0.38, 0.76, 0, 0]], rtol=1e-6)
     np.testing.assert_array_equal(spikes, [[0, 0, 0, 1], [0, 0, 1, 1]])
-    printed = np.round(np.asarray(voltages, float), 4)
+    printed = np.round(np.asarray(potentials, float), 4)
     np.testing.assert_array_equal(printed, [[0.2, 0.4, 0.8, 0], [0.38, 0.76, 0, 0]])
 
 
 def test_1_the_pages_example_with_the_default_threshold():
-    voltages, spikes = constant_current_lif_encode(DATA, 2)
-    np.testing.assert_allclose(voltages, [[0.2, 0.4, 0, 0], [0.38, 0, 0, 0]], rtol=1e-6)
+    potentials, spikes = constant_current_lif_encode(DATA, 2)
+    np.testing.assert_allclose(potentials, [[0.2, 0.4, 0, 0], [0.38, 0, 0, 0]], rtol=1e-6)
     np.testing.assert_array_equal(spikes, [[0, 0, 1, 1], [0, 1, 1, 1]])
 
 
@@ -39,19 +39,19 @@ def test_1_defaults():
     assert snn.LIFParameters() == snn.LIFParameters(5e-3, 1e-2, 0.6, 0.0, 0.0)
 
 
-def test_2_the_function_returns_voltages_and_spikes_and_the_module_spikes():
-    voltages, spikes = constant_current_lif_encode(DATA, 5)
-    assert voltages.shape == spikes.shape == (5, 4)
+def test_2_the_function_returns_potentials_and_spikes_and_the_module_spikes():
+    potentials, spikes = constant_current_lif_encode(DATA, 5)
+    assert potentials.shape == spikes.shape == (5, 4)
     np.testing.assert_array_equal(snn.ConstantCurrentLIFEncoder(5)(DATA), spikes)
 
 
 def test_3_params_and_dt_are_arguments_with_the_references_defaults():
     params = snn.LIFParameters(tau_mem=4e-3, v_th=0.3, v_leak=0.1, v_reset=-0.1)
-    voltages, spikes = constant_current_lif_encode([1.0], 3, params, 2e-3)
+    potentials, spikes = constant_current_lif_encode([1.0], 3, params, 2e-3)
     # by hand: v = 0 + 0.5·(0.1 - 0 + 1) = 0.55 > 0.3, reset to -0.1; then
     # -0.1 + 0.5·(0.1 + 0.1 + 1) = 0.5 > 0.3, reset again
     np.testing.assert_array_equal(spikes, [[1], [1], [1]])
-    np.testing.assert_allclose(voltages, [[-0.1], [-0.1], [-0.1]], rtol=1e-6)
+    np.testing.assert_allclose(potentials, [[-0.1], [-0.1], [-0.1]], rtol=1e-6)
     default = constant_current_lif_encode(DATA, 5, snn.LIFParameters(), 0.001)
     np.testing.assert_array_equal(default, constant_current_lif_encode(DATA, 5))
 
@@ -59,8 +59,8 @@ def test_3_params_and_dt_are_arguments_with_the_references_defaults():
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 1, 4)])
 def test_4_any_shape(shape):
     x = draw.uniform(jr.key(0), shape, maxval=3.0)
-    voltages, spikes = constant_current_lif_encode(x, 6)
-    assert voltages.shape == spikes.shape == (6, *shape)
+    potentials, spikes = constant_current_lif_encode(x, 6)
+    assert potentials.shape == spikes.shape == (6, *shape)
     assert spatio_temporal_encode(x, 6, 5e-3, 1e-3).shape == (6, *shape)
     assert one_hot(jnp.zeros(shape, jnp.int32), 4).shape == (*shape, 4)
     assert lif_current_encoder(x, x)[0].shape == shape
@@ -69,9 +69,9 @@ def test_4_any_shape(shape):
 def test_5_no_spike_exactly_at_the_threshold():
     params = snn.LIFParameters(tau_mem=1e-3, v_th=0.75)  # v = x after one step
     at, above = 0.75, np.nextafter(np.float32(0.75), np.float32(1))
-    voltages, spikes = constant_current_lif_encode(np.float32([at, above]), 1, params)
+    potentials, spikes = constant_current_lif_encode(np.float32([at, above]), 1, params)
     np.testing.assert_array_equal(spikes, [[0, 1]])
-    np.testing.assert_array_equal(voltages, [[0.75, 0]])
+    np.testing.assert_array_equal(potentials, [[0.75, 0]])
     assert set(np.unique(constant_current_lif_encode(jnp.linspace(0, 20, 999), 50)[1])) == {
         0,
         1,
@@ -144,10 +144,10 @@ def test_9_spatio_temporal_has_a_gradient():
     "same", [DATA, DATA.tolist(), tuple(DATA.tolist()), jnp.asarray(DATA), DATA.astype(np.int8)]
 )
 def test_10_anything_array_like_is_converted_at_entry(same):
-    voltages, spikes = constant_current_lif_encode(same, 3)
-    assert voltages.dtype == spikes.dtype == jnp.float32
+    potentials, spikes = constant_current_lif_encode(same, 3)
+    assert potentials.dtype == spikes.dtype == jnp.float32
     expected = constant_current_lif_encode(DATA.astype(np.float32), 3)
-    np.testing.assert_array_equal((voltages, spikes), expected)
+    np.testing.assert_array_equal((potentials, spikes), expected)
     bools = constant_current_lif_encode([True, False], 12)[1]
     np.testing.assert_array_equal(bools.sum(axis=0), [1, 0])
 

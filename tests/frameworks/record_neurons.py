@@ -1,9 +1,9 @@
-"""Records norse's refractory and adaptive neurons, for `tests/test_peers.py`.
+"""Records norse's refractory and adaptive neurons, for `tests/test_frameworks.py`.
 
-    pip install -r tests/peers/requirements.txt
-    python tests/peers/record_neurons.py
+    pip install -r tests/frameworks/requirements.txt
+    python tests/frameworks/record_neurons.py
 
-Writes `tests/peers/neurons.npz`.
+Writes `tests/frameworks/neurons.npz`.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """Records elephant's distances between spike trains, for `tests/test_metrics.py`.
 
     pip install elephant==1.2.1
-    python tests/peers/record_metrics.py
+    python tests/frameworks/record_metrics.py
 
-Writes `tests/peers/metrics.npz`.
+Writes `tests/frameworks/metrics.npz`.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The same input gives the same spikes as released peers, where those are right.
 
-What they gave is in `peers/recorded.npz`, which `peers/record.py` makes.
+What they gave is in `frameworks/recorded.npz`, which `frameworks/record.py` makes.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ import jaxsnn_eqx as snn
 
 @pytest.fixture(scope="module")
 def recorded():
-    return np.load(Path(__file__).parent / "peers" / "recorded.npz")
+    return np.load(Path(__file__).parent / "frameworks" / "recorded.npz")
 
 
 def assert_but_for_ties(ours, theirs, allowed):
@@ -93,12 +93,12 @@ def test_braintools_delta_encoder_has_the_sizes(recorded):
     np.testing.assert_array_equal(jnp.abs(ours), recorded["braintools.delta"])
 
 
-# -- neurons (`peers/record_neurons.py`)
+# -- neurons (`frameworks/record_neurons.py`)
 
 
 @pytest.fixture(scope="module")
 def neurons():
-    return np.load(Path(__file__).parent / "peers" / "neurons.npz")
+    return np.load(Path(__file__).parent / "frameworks" / "neurons.npz")
 
 
 def test_norse_lif_refrac_step(neurons):
@@ -118,7 +118,7 @@ def test_norse_lsnn_step(neurons):
     assert (np.asarray(plain) != ours).mean() > 0.05
 
 
-# -- membranes and synapses (`peers/record_membranes.py`), each with beta = 0.9 and v_th = 1
+# -- membranes and synapses (`frameworks/record_membranes.py`): beta = 0.9 and v_th = 1
 
 BETA = 0.9
 HARD, LATE = snn.LIFParameters(v_th=1.0), snn.LIFParameters(v_th=1.0, v_reset=1 - 1 / BETA)
@@ -126,7 +126,7 @@ HARD, LATE = snn.LIFParameters(v_th=1.0), snn.LIFParameters(v_th=1.0, v_reset=1 
 
 @pytest.fixture(scope="module")
 def membranes():
-    return np.load(Path(__file__).parent / "peers" / "membranes.npz")
+    return np.load(Path(__file__).parent / "frameworks" / "membranes.npz")
 
 
 def _ours(neuron, currents):
