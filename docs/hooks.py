@@ -1,10 +1,16 @@
-"""Adds files from outside `docs/` to the site: pictures, tables, the changelog.
+"""What MkDocs does not do by itself: pages from outside `docs/`, equations, and a check.
 
-They keep their paths, so that a picture in the README also resolves on the home page.
+The pages, pictures and tables from outside keep their paths, so that a picture in the README
+also resolves on the home page.
 """
 
+import html
+import re
+import sys
 from pathlib import Path
 
+from latex2mathml.converter import convert
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
@@ -15,6 +21,11 @@ PATTERNS = (
     "examples/learned_encoders.md",
     "examples/signals.md",
 )
+# what `pymdownx.arithmatex` makes of `$$ ... $$` and of `$...$`
+EQUATION = re.compile(r'<(div|span) class="arithmatex">\\[\[(](.*?)\\[\])]</\1>', re.DOTALL)
+
+sys.path.insert(0, str(Path(__file__).parent))
+import offline  # noqa: E402
 
 
 def on_files(files, config):
@@ -24,3 +35,32 @@ def on_files(files, config):
             uri = path.relative_to(ROOT).as_posix()
             files.append(File.generated(config, uri, abs_src_path=str(path)))
     return files
+
+
+def on_page_content(content, page, config, files):
+    """Writes the equations as MathML, which browsers show without a script or a font."""
+    return EQUATION.sub(_mathml, content)
+
+
+def _mathml(equation):
+    tag, latex = equation[1], html.unescape(equation[2]).strip()
+    mathml = convert(latex, display="block" if tag == "div" else "inline")
+    if "\\" in mathml:
+        raise PluginError(f"An equation has a command that is not known: {latex}")
+    return f'<{tag} class="equation">{mathml}</{tag}>'
+
+
+def on_post_page(output, page, config):
+    """Refuses a page that loads a script, a style, a font or a picture from the network."""
+    _refuse(page.file.src_uri, offline.loaded_by_page(output))
+
+
+def on_post_build(config):
+    """Refuses a style sheet that does."""
+    for path in Path(config.site_dir).rglob("*.css"):
+        _refuse(path.name, offline.loaded_by_styles(path.read_text(encoding="utf-8")))
+
+
+def _refuse(name, addresses):
+    if addresses:
+        raise PluginError(f"{name} loads from the network: {', '.join(addresses)}")

@@ -1,9 +1,11 @@
-"""The documentation: every public name on one API page, and pages whose code runs.
+"""The documentation: every public name on one API page, code that runs, nothing loaded.
 
-Nothing of mkdocs is needed; `mkdocs build --strict` checks the links.
+MkDocs is not needed here; `mkdocs build --strict` checks the links, and by `docs/hooks.py` that
+no page loads anything from the network.
 """
 
 import ast
+import importlib.util
 import re
 from collections import Counter
 from pathlib import Path
@@ -39,13 +41,13 @@ def documented():
 
 
 def test_every_public_name_is_documented_once():
-    face = public_names(PACKAGE / "__init__.py")
+    api = public_names(PACKAGE / "__init__.py")
     modules = {p.stem: p for p in PACKAGE.glob("*.py") if not p.name.startswith("_")}
     modules |= {p.parent.name: p for p in PACKAGE.glob("[a-z]*/__init__.py")}
-    names = [f"jaxsnn_eqx.{name}" for name in {*face, *modules}]
+    names = [f"jaxsnn_eqx.{name}" for name in {*api, *modules}]
     for module, path in modules.items():
-        # the face has it already: `functional` gives `LIFParameters` too, as the reference does
-        own = public_names(path, taken=face)
+        # `functional` has `LIFParameters` too, as jaxsnn's module has; its page is elsewhere
+        own = public_names(path, taken=api)
         names += [f"jaxsnn_eqx.{module}.{name}" for name in own]
     assert documented() == Counter(names)
 
@@ -58,3 +60,42 @@ def test_the_python_of_the_guide_runs(page):
     with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
         for snippet in snippets:
             exec(compile(snippet, page, "exec"), namespace)
+
+
+def _offline():
+    spec = importlib.util.spec_from_file_location("offline", DOCS / "offline.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<script src="https://cdn.example/a.js"></script>',
+        '<link rel="stylesheet" href="//cdn.example/a.css">',
+        '<link rel="preconnect" href="https://fonts.example">',
+        '<img src="HTTPS://cdn.example/a.png">',
+        '<p style="background: url(https://cdn.example/a.png)"></p>',
+        "<style>@import 'https://cdn.example/a.css';</style>",
+        "<style>@font-face { src: url(https://cdn.example/a.woff2) }</style>",
+    ],
+)
+def test_the_build_finds_what_a_page_loads_from_the_network(html):
+    assert len(_offline().loaded_by_page(f"<html><body>{html}</body></html>")) == 1
+
+
+def test_links_and_local_files_are_not_loaded_from_the_network():
+    html = """<head><link rel="canonical" href="https://docs.example/">
+    <script src="a.js"></script>
+    <style>p { background: url(a.png) }</style></head>
+    <body><a href="https://example.org">https://example.org</a><img src="../a.png"></body>"""
+    assert _offline().loaded_by_page(html) == []
+
+
+def test_the_site_asks_for_no_font_script_or_style_of_another_site():
+    config = (REPOSITORY / "mkdocs.yml").read_text()
+    assert "font: false" in config  # or the theme loads its fonts from Google
+    assert "hooks: [docs/hooks.py]" in config
+    assert not re.search(r"https?://|repo_url", config)
+    assert _offline().loaded_by_styles((DOCS / "style.css").read_text()) == []

@@ -1,4 +1,4 @@
-"""The package as a whole: its face, its imports, its docstrings and its README."""
+"""The package as a whole: its public API, its imports, its docstrings and its README."""
 
 import doctest
 import importlib
@@ -7,6 +7,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_docstring_examples(module):
     for test in finder.find(importlib.import_module(module)):
         runner.run(test)
     assert runner.summarize().failed == 0
+
+
+def test_docstrings_with_equations_are_raw():
+    # else Python makes a tab of the first two characters of \tau, and drops other backslashes
+    for path in PACKAGE.rglob("*.py"):
+        with tokenize.open(path) as file:
+            for token in tokenize.generate_tokens(file.readline):
+                if token.type == tokenize.STRING and "$" in token.string:
+                    assert token.string.startswith("r"), f"{path}:{token.start[0]}"
 
 
 @pytest.mark.parametrize("name", [n for n, v in PUBLIC.items() if inspect.isclass(v)])

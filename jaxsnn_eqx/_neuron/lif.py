@@ -30,16 +30,22 @@ from .base import (
 
 
 class LIF(AbstractNeuron):
-    """Leaky integrate-and-fire neurons, the membrane alone: input currents to spikes.
+    r"""Leaky integrate-and-fire neurons, the membrane alone: input currents to spikes.
 
-    At every step, in this order (integrate, fire, reset), from `v = 0`:
+    Each step updates the potential $v$, which starts at 0, in this order (integrate, fire,
+    reset):
 
-        v <- v + dt / tau_mem · ((v_leak − v) + x)
-        z <- 1 if v > v_th else 0
-        v <- v − z · (v − v_reset)
+    $$
+    \begin{split}
+    v &\leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + x) \\
+    z &\leftarrow 1 \text{ if } v > v_\text{th} \text{, else } 0 \\
+    v &\leftarrow v - z (v - v_\text{reset})
+    \end{split}
+    $$
 
-    So the input of a step moves the membrane in that step. For an exponential current between
-    input and membrane (jaxsnn's and Norse's LIF, NIR's CubaLIF), `Synapse(LIF())`.
+    The input of a step therefore changes the potential in that step. `Synapse(LIF())` adds an
+    exponential synaptic current between input and membrane, as the LIF neurons of jaxsnn and
+    Norse and NIR's CubaLIF have it.
 
     ```python
     >>> import jax.numpy as jnp
