@@ -21,19 +21,33 @@ def fluctuation_driven(
     xi: float = 1.0,
     key: PRNGKeyArray,
 ) -> eqx.nn.Linear:
-    """Draws weights with which inputs of a known rate make neurons fire now and then.
+    r"""Draws weights with which neurons fire occasionally, for inputs of a known rate.
 
-    The weights are normal with mean 0 and the variance for which the membrane potential,
-    without a threshold, has a standard deviation of `(v_th − v_leak) / xi`: the neuron is
-    driven by fluctuations, and its rate depends little on size and sparseness of the input.
-    Inputs are taken as independent Bernoulli draws with `p = rate · dt` per step, so that
+    The weights are normal with mean 0. Their variance is chosen so that the membrane potential,
+    without a threshold, has the standard deviation $(v_\text{th} - v_\text{leak}) / \xi$. The
+    neurons are then driven by fluctuations, and their rate depends little on the size and the
+    sparseness of the input. For $n$ inputs that spike independently with probability
+    $p = \text{rate} \cdot dt$ per step,
 
-        variance of a weight = ((v_th − v_leak) / xi)² / (in_features · p · (1 − p) · Σ_t k_t²)
+    $$
+    \operatorname{Var}[w]
+    = \frac{(v_\text{th} - v_\text{leak})^2}{\xi^2 \, n \, p (1 - p) \sum_t k_t^2}
+    $$
 
-    with k the response of the membrane to one spike of weight 1. With `a = dt / tau_mem` that
-    is `a · (1 − a)^t`, and `Σ k² = a / (2 − a)`. Behind a synapse, with `q = 1 − dt / tau_syn`
-    and `p = 1 − a`, `Σ k² = a² · (1 + p·q) / ((1 − p·q) · (1 − p²) · (1 − q²))`. Biases become
-    0.
+    where $k_t$ is the response of the membrane, $t$ steps after a spike of weight 1. With
+    $a = dt / \tau_\text{mem}$ it is $k_t = a (1 - a)^t$, so that
+
+    $$
+    \sum_t k_t^2 = \frac{a}{2 - a}
+    $$
+
+    and behind a synapse, with $r = 1 - a$ and $q = 1 - dt / \tau_\text{syn}$,
+
+    $$
+    \sum_t k_t^2 = \frac{a^2 (1 + r q)}{(1 - r q) (1 - r^2) (1 - q^2)}
+    $$
+
+    Biases are set to 0.
 
     ```python
     >>> import equinox as eqx, jax, jax.numpy as jnp
@@ -52,13 +66,13 @@ def fluctuation_driven(
     **Arguments:**
 
     - `linear`: the `eqx.nn.Linear` in front of the neurons.
-    - `rate`: mean rate of its inputs in hertz, over all of them, silent ones included.
+    - `rate`: mean rate of its inputs in hertz, over all inputs, silent ones included.
         Positive, below `1 / dt`.
-    - `neuron`: the neurons behind it: a `LIF` or `ALIF`, or a `Synapse` of one. Constants of
-        each neuron's own give each its own variance.
-    - `xi`: distance of the threshold in standard deviations; 1 to 3 in the source, the less the
-        more spikes. Positive. (Keyword only.)
-    - `key`: what the weights are drawn from. (Keyword only.)
+    - `neuron`: the neurons behind it: a `LIF` or `ALIF`, or a `Synapse` of one. If each neuron
+        has its own constants, the weights of each have their own variance.
+    - `xi`: distance of the threshold in standard deviations; 1 to 3 in the source. A smaller
+        one gives more spikes. Positive. (Keyword only.)
+    - `key`: the key to draw the weights with. (Keyword only.)
 
     **Returns:**
 
@@ -81,12 +95,12 @@ def fluctuation_driven(
     params, dt = membrane.params, membrane.dt
     if rate * dt >= 1:
         raise ValueError(
-            f"`rate` must be below 1/dt = {1 / dt:g} Hz, where nothing fluctuates, got "
+            f"`rate` must be below 1/dt = {1 / dt:g} Hz, at which the input is constant, got "
             f"{rate:g}."
         )
     if isinstance(params, LIFParameters) and params.v_th <= params.v_leak:
         raise ValueError(
-            "`neuron` must have `v_leak` below `v_th`, or it fires without input; got "
+            "`neuron` must have `v_leak` below `v_th`, else it fires without input; got "
             f"v_leak={params.v_leak} and v_th={params.v_th}."
         )
     chance = rate * dt

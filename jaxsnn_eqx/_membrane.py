@@ -41,12 +41,12 @@ def fire_and_reset(
     detach: bool = False,
     dtype: Any = None,
 ) -> tuple[Array, Array]:
-    """A spike if and only if `v > v_th`; then `v` is `v_reset` (to a rounding, unless 0).
+    """A spike if and only if `v > v_th`, which sets `v` to `v_reset` (up to rounding).
 
-    With `soft`, `v` is lowered by `v_th - v_reset` instead, and keeps what exceeded `v_th`.
-    Spikes are of the dtype of `v`, or of `dtype`; in one without a NaN none is looked for.
-    The derivative goes through the spike (the surrogate's) and, unless with `detach`, through
-    the spike that resets.
+    With `soft`, a spike subtracts `v_th - v_reset` instead, so that the part above `v_th` is
+    kept. Spikes have the dtype of `v`, or `dtype`; boolean and integer spikes cannot be NaN.
+    The derivative is the surrogate's, through the spike and, without `detach`, through the
+    reset.
     """
     potential = checkpoint_name(potential, KEPT)
     v_th = constant_like("v_th", v_th, potential)
@@ -63,9 +63,9 @@ def fire_and_reset(
 def hold_refractory(
     remaining: Array, steps: int, before: Array, potential: Array, spikes: Array
 ) -> tuple[Array, Array, Array]:
-    """Keeps the potential `before` and silence where neurons are refractory.
+    """Where neurons are refractory, keeps the potential at `before` and removes the spikes.
 
-    `remaining` counts the steps for which they still are, from `steps` at a spike. Returns
+    `remaining` is set to `steps` by a spike and counts down. Returns
     `(remaining, potential, spikes)`.
     """
     refractory = remaining > 0

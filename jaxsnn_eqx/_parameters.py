@@ -25,9 +25,9 @@ _TRAINABLE = (
 class LIFParameters:
     """Parameters of a leaky integrate-and-fire (LIF) neuron, with jaxsnn's defaults.
 
-    A frozen, hashable dataclass of Python floats, static wherever it is held: it is part of
-    the compiled program, so that a changed value compiles again. To train a parameter, to sweep
-    it without compiling again, or to give each neuron its own, use `LearnableLIFParameters`.
+    A frozen, hashable dataclass of Python floats. It is static in every layer: part of the
+    compiled program, so that a changed value compiles again. To train a parameter, to sweep it
+    without compiling again, or to give each neuron its own, use `LearnableLIFParameters`.
 
     ```python
     >>> from jaxsnn_eqx import LIFParameters
@@ -86,9 +86,9 @@ def as_parameters(params: LIFParameters) -> LIFParameters:
 
 
 class Fixed(eqx.Module):
-    """An array that no optimizer moves: neither a gradient nor weight decay.
+    """An array that an optimiser does not change, neither by gradients nor by weight decay.
 
-    Its numbers are held as the integers of the same bits, for everything that trains takes the
+    The numbers are stored as integers with the same bits, because optimisers update all
     floating leaves of a model.
     """
 
@@ -106,18 +106,22 @@ class Fixed(eqx.Module):
 
 
 class LearnableLIFParameters(eqx.Module):
-    """`LIFParameters` that are trained, and that may differ from neuron to neuron.
+    r"""`LIFParameters` that are trained, and that may differ from neuron to neuron.
 
-    Any neuron takes them in place of `LIFParameters`: `LIF(LearnableLIFParameters(10))`. What
-    is trained are the leaves `log_tau_mem` and `log_v_th`, which are 0 at first:
+    Any neuron takes them in place of `LIFParameters`: `LIF(LearnableLIFParameters(10))`. The
+    trained leaves are $a$ = `log_tau_mem` and $b$ = `log_v_th`, which start at 0. With
+    $\tau_0$ and $v_0$ the given `tau_mem` and `v_th`,
 
-        tau_mem = tau_min + (first tau_mem − tau_min) · exp(log_tau_mem)
-        v_th    = v_reset + (first v_th − v_reset) · exp(log_v_th)
+    $$
+    \begin{split}
+    \tau_\text{mem} &= \tau_\text{min} + (\tau_0 - \tau_\text{min}) e^a \\
+    v_\text{th} &= v_\text{reset} + (v_0 - v_\text{reset}) e^b
+    \end{split}
+    $$
 
-    so that training leaves neither the stable range of Euler's method nor that of the
-    threshold, and that the constants are those given, to the bit, until they are trained. A
-    layer keeps the leaves of the constants that it uses, and no others. The time constant of a
-    synapse is trained by `Synapse`, which has it.
+    Training therefore keeps Euler's method stable and the threshold above the reset. Before
+    training the constants are exactly the given ones. A layer keeps only the leaves of the
+    constants that it uses. The time constant of a synapse belongs to `Synapse`.
 
     ```python
     >>> import equinox as eqx, jax.numpy as jnp
@@ -134,18 +138,18 @@ class LearnableLIFParameters(eqx.Module):
 
     **Arguments:**
 
-    - `shape`: shape of the layer, an int or a tuple of ints: each neuron has constants of its
-        own. With `()` all neurons share them.
-    - `params`: a `LIFParameters` with the first constants.
-    - `tau_min`: what `tau_mem` stays above, in seconds (static); at least the `dt` of
-        the layer.
-    - `tau_mem`, `v_th`, `v_leak`, `v_reset`: the first constants of each neuron, of a shape
-        that broadcasts to `shape`, in place of those in `params`. The last two stay as they are
-        given. (Keyword only.)
+    - `shape`: shape of the layer, an int or a tuple of ints: each neuron has its own constants.
+        With `()` all neurons share them.
+    - `params`: a `LIFParameters` with the initial constants.
+    - `tau_min`: the lower bound of `tau_mem`, in seconds (static); at least the `dt` of the
+        layer.
+    - `tau_mem`, `v_th`, `v_leak`, `v_reset`: the initial constants of each neuron, of a shape
+        that broadcasts to `shape`, in place of those in `params`. `v_leak` and `v_reset` are
+        not trained. (Keyword only.)
 
     **Raises:** `ValueError` for a time constant that is not above `tau_min`, a `v_th` that is
-    not above `v_reset`, or what does not broadcast to `shape`. Values that are traced (inside
-    `jax.jit` or `jax.vmap`) are not looked at.
+    not above `v_reset`, or a shape that does not broadcast to `shape`. Values that are traced
+    (inside `jax.jit` or `jax.vmap`) are not checked.
 
     Source: Fang et al., "Incorporating Learnable Membrane Time Constant to Enhance Learning of
     Spiking Neural Networks", ICCV (2021), which trains a logistic function of `dt / tau_mem`.
@@ -211,7 +215,7 @@ def _of_shape(name: str, value: ArrayLike | NestedNumbers, shape: int | tuple) -
     try:
         if isinstance(value, jax.Array):
             return jnp.broadcast_to(value.astype(dtype), shape)
-        # rounded once, from the number that was given
+        # NumPy keeps float64 until here, so the given number is rounded only once
         return jnp.asarray(np.broadcast_to(np.asarray(value, float), shape), dtype)
     except ValueError as error:
         raise ValueError(
@@ -220,13 +224,13 @@ def _of_shape(name: str, value: ArrayLike | NestedNumbers, shape: int | tuple) -
 
 
 def check_above(name: str, value: Array, floor_name: str, floor: float | Array) -> None:
-    """Refuses constants that are not above their floor; traced ones are not looked at."""
+    """Refuses constants that are not above their lower bound; traced ones are not checked."""
     if isinstance(value, Tracer) or isinstance(floor, Tracer):
         return
     lowest = np.asarray(floor, value.dtype)
     if not (np.asarray(value) > lowest).all() or not np.isfinite(value).all():
         raise ValueError(
-            f"`{name}` must be finite and above `{floor_name}`={floor}, where it stays in "
+            f"`{name}` must be finite and above `{floor_name}`={floor}, its lower bound in "
             f"training, got {value}."
         )
 

@@ -1,4 +1,4 @@
-"""Surrogate derivatives of the spike, in the literature's own formulas."""
+"""Surrogate derivatives of the spike, as the literature defines them."""
 
 import functools as ft
 import math
@@ -15,27 +15,26 @@ from ._types import Sample, as_floating, checked, positive_number, real_number
 
 
 class AbstractSurrogate(eqx.Module):
-    """The Heaviside step forward, a smooth derivative in its place backward.
+    """The Heaviside step, with a smooth function in place of its derivative.
 
-    `surrogate(x)` is exactly 1 where `x > 0`, exactly 0 where `x <= 0` (0 at the
-    threshold included), and NaN where `x` is NaN. Its derivative is
-    `surrogate.derivative(x)`, in forward and in reverse mode, and `derivative` is itself
-    differentiable. (Second derivatives of a whole network are not unique, since the step
-    appears in the first ones: JAX takes the surrogate for it over forward mode, and the
-    step's own derivative, zero, over reverse mode.) Fields are static Python numbers: a
-    changed value recompiles.
+    `surrogate(x)` is exactly 1 where `x > 0`, exactly 0 where `x <= 0` (at the threshold too),
+    and NaN where `x` is NaN. Its derivative is `surrogate.derivative(x)`, in forward and in
+    reverse mode, and `derivative` is itself differentiable. Second derivatives of a whole
+    network are not unique, since its first derivatives contain the step: differentiating
+    forward mode uses the surrogate for it, and differentiating reverse mode uses zero. Fields
+    are static Python numbers: a changed value compiles again.
 
-    To make one, subclass and write two methods, each elementwise:
+    A subclass has two elementwise methods:
 
-    - `derivative(x)`: what stands in for the derivative of the step;
-    - `smooth(x)`: an antiderivative of it, 1/2 at 0, the smooth spike that the
-      surrogate stands for. Give `layer` the bound method instead of the surrogate
-      (`LIF(surrogate=SuperSpike().smooth)`) and autodiff is exact: for gradient checks.
+    - `derivative(x)`: replaces the derivative of the step;
+    - `smooth(x)`: the antiderivative of `derivative` that is 1/2 at 0, a smooth spike. For
+      gradient checks, give a layer this method instead of the surrogate
+      (`LIF(surrogate=SuperSpike().smooth)`): automatic differentiation is then exact.
     """
 
     @abstractmethod
     def derivative(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """The stand-in for the derivative of the Heaviside step at `x`."""
+        """Replaces the derivative of the Heaviside step at `x`."""
 
     @abstractmethod
     def smooth(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -55,7 +54,7 @@ class AbstractSurrogate(eqx.Module):
 
 
 def as_surrogate(surrogate: AbstractSurrogate | Callable) -> Any:
-    """A converter of the field `surrogate`; refuses a class, which is easily given for it."""
+    """A converter of the field `surrogate`; refuses a class given instead of an instance."""
     if isinstance(surrogate, type) or not callable(surrogate):
         raise ValueError(
             f"`surrogate` must be an instance such as `SuperSpike()`, got {surrogate!r}."
@@ -64,10 +63,10 @@ def as_surrogate(surrogate: AbstractSurrogate | Callable) -> Any:
 
 
 def fire(surrogate: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:
-    """`(fired, spikes)`, equal but for a NaN, which only `spikes` passes on.
+    """`(fired, spikes)`: equal, except that a NaN in `x` is 0 in `fired` and NaN in `spikes`.
 
-    For a potential that a spike resets: its own NaN stays without that of the spike, and a loop
-    that computes the potential need not look for one (1.1 times faster, on two cores).
+    `fired` resets the potential. A potential that is NaN stays NaN without a NaN in `fired`,
+    and a loop that computes potentials alone skips the check (1.1 times faster on two cores).
     """
     if isinstance(surrogate, AbstractSurrogate):
         return _fire(surrogate, x)
@@ -77,7 +76,9 @@ def fire(surrogate: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:
 
 @ft.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _fire(surrogate: AbstractSurrogate, x: Array) -> tuple[Array, Array]:
-    # of a converted boolean, XLA would make 0 where infinity times it is NaN
+    # Written as `(x > 0).astype(x.dtype)`, XLA would turn the later product with the drop of
+    # the potential into a selection, so that an infinite drop times 0 would be 0 and not NaN.
+    # Compiled and eager calls would then differ.
     fired = jnp.where(x > 0, jnp.ones_like(x), 0)
     return fired, jnp.where(jnp.isnan(x), x, fired)
 
@@ -99,10 +100,18 @@ def _normal_cdf(x: Array, mean: float, deviation: float) -> Array:
 
 
 class SuperSpike(AbstractSurrogate):
-    """`1 / (slope·|x| + 1)²`: the derivative of a fast sigmoid. The default everywhere.
+    r"""The derivative of a fast sigmoid; the default of every layer. With $k$ = `slope`,
 
-    Even; maximum 1 at the threshold; heavy tails, so that a neuron far from its threshold
-    still learns. Antiderivative: `1/2 + x / (1 + slope·|x|)`.
+    $$
+    \frac{1}{(k \left|x\right| + 1)^2}
+    $$
+
+    It is even, with a maximum of 1 at the threshold, and decreases slowly, so that a neuron far
+    from its threshold still learns. `smooth` is
+
+    $$
+    \frac{1}{2} + \frac{x}{1 + k \left|x\right|}
+    $$
 
     ```python
     >>> import jax
@@ -114,7 +123,7 @@ class SuperSpike(AbstractSurrogate):
 
     **Arguments:**
 
-    - `slope`: steepness (static). Positive. The reference's 80 by default.
+    - `slope`: steepness (static). Positive. 80 by default, as in jaxsnn.
 
     Source: Zenke & Ganguli, "SuperSpike: Supervised Learning in Multilayer Spiking Neural
     Networks", Neural Computation 30 (2018). As in jaxsnn, not scaled by `slope`.
@@ -130,9 +139,13 @@ class SuperSpike(AbstractSurrogate):
 
 
 class Sigmoid(AbstractSurrogate):
-    """`slope·σ(slope·x)·(1 − σ(slope·x))`: the derivative of the logistic function.
+    r"""The derivative of the logistic function $\sigma$. With $k$ = `slope`,
 
-    Even; maximum `slope / 4` at the threshold. Antiderivative: `σ(slope·x)`.
+    $$
+    k \, \sigma(k x) (1 - \sigma(k x))
+    $$
+
+    It is even, with a maximum of `slope / 4` at the threshold. `smooth` is $\sigma(k x)$.
 
     **Arguments:**
 
@@ -145,7 +158,7 @@ class Sigmoid(AbstractSurrogate):
     slope: float = eqx.field(default=4.0, static=True, converter=positive_number("slope"))
 
     def derivative(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        # σ(-u) instead of 1 - σ(u): nothing cancels, nothing overflows
+        # σ(-u) instead of 1 - σ(u), which loses all its digits where σ(u) is close to 1
         u = self.slope * x
         return self.slope * jax.nn.sigmoid(u) * jax.nn.sigmoid(-u)
 
@@ -154,10 +167,17 @@ class Sigmoid(AbstractSurrogate):
 
 
 class ATan(AbstractSurrogate):
-    """`(slope / 2) / (1 + (π/2·slope·x)²)`: the derivative of an arc tangent.
+    r"""The derivative of an arc tangent. With $k$ = `slope`,
 
-    Even; maximum `slope / 2` at the threshold. Antiderivative:
-    `1/2 + arctan(π/2·slope·x) / π`.
+    $$
+    \frac{k / 2}{1 + (\frac{\pi}{2} k x)^2}
+    $$
+
+    It is even, with a maximum of `slope / 2` at the threshold. `smooth` is
+
+    $$
+    \frac{1}{2} + \frac{1}{\pi} \arctan \left( \frac{\pi}{2} k x \right)
+    $$
 
     **Arguments:**
 
@@ -177,16 +197,23 @@ class ATan(AbstractSurrogate):
 
 
 class Triangle(AbstractSurrogate):
-    """`dampening·max(0, 1 − slope·|x|)`: a piecewise linear hat.
+    r"""A triangle. With $k$ = `slope` and $\gamma$ = `dampening`,
 
-    Even; maximum `dampening` at the threshold; exactly 0 where `|x| >= 1/slope`.
-    Antiderivative: `1/2 + dampening·(c − slope·c·|c|/2)` with `c` = `x` clipped to
-    `±1/slope`.
+    $$
+    \gamma \max(0, 1 - k \left|x\right|)
+    $$
+
+    It is even, with a maximum of `dampening` at the threshold, and exactly 0 where
+    `|x| >= 1/slope`. With $c$ the value of $x$ clipped to $\pm 1 / k$, `smooth` is
+
+    $$
+    \frac{1}{2} + \gamma \left( c - \frac{k}{2} c \left|c\right| \right)
+    $$
 
     **Arguments:**
 
-    - `slope`: inverse half width of the hat (static). Positive.
-    - `dampening`: height of the hat (static); the paper's γ, 0.3.
+    - `slope`: inverse of half the width (static). Positive.
+    - `dampening`: height (static). Positive; 0.3 in the paper.
 
     Source: Bellec et al., "Long short-term memory and learning-to-learn in networks of
     spiking neurons", NeurIPS (2018); with `dampening=1`, Esser et al., PNAS 113 (2016).
@@ -198,7 +225,7 @@ class Triangle(AbstractSurrogate):
     )
 
     def derivative(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        # NaN-propagating, unlike a `where`
+        # `maximum` passes a NaN on; `where(|x| < 1 / slope, ..., 0)` would not
         return self.dampening * jnp.maximum(0, 1 - self.slope * jnp.abs(x))
 
     def smooth(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -207,10 +234,14 @@ class Triangle(AbstractSurrogate):
 
 
 class Gaussian(AbstractSurrogate):
-    """`N(x | 0, sigma²)`: the density of a normal distribution.
+    r"""The density of a normal distribution,
 
-    Even; maximum `1 / (sigma·√(2π))` at the threshold (0.798 by default). Antiderivative:
-    the cumulative distribution.
+    $$
+    \frac{1}{\sigma \sqrt{2 \pi}} \exp \left( -\frac{x^2}{2 \sigma^2} \right)
+    $$
+
+    It is even, with a maximum of $1 / (\sigma \sqrt{2 \pi})$ at the threshold (0.798 by
+    default). `smooth` is the cumulative distribution.
 
     **Arguments:**
 
@@ -231,13 +262,18 @@ class Gaussian(AbstractSurrogate):
 
 
 class MultiGaussian(AbstractSurrogate):
-    """A Gaussian with negative flanks, `γ` = `dampening`:
+    r"""A Gaussian with negative flanks. With $N(x; \mu, \sigma^2)$ the density of a normal
+    distribution, $h$ = `height`, $s$ = `scale` and $\gamma$ = `dampening`,
 
-    `γ·[(1 + height)·N(x | 0, σ²) − height·N(x | σ, (scale·σ)²) − height·N(x | −σ, (scale·σ)²)]`
+    $$
+    \gamma \left[ (1 + h) N(x; 0, \sigma^2) - h N(x; \sigma, (s \sigma)^2)
+    - h N(x; -\sigma, (s \sigma)^2) \right]
+    $$
 
-    Even; maximum at the threshold (0.439 by default); *negative* further out (beyond
-    |x| = 1.27 by default), as the paper means it to be: like an exponential linear unit's.
-    Antiderivative: the same sum of cumulative distributions, shifted to 1/2 at 0.
+    It is even, with a maximum at the threshold (0.439 by default), and *negative* where
+    `|x| > 1.27` by default. The paper intends this: the derivative of an exponential linear
+    unit has a similar shape. `smooth` is the same sum of cumulative distributions, shifted to
+    1/2 at 0.
 
     **Arguments:**
 
@@ -272,9 +308,9 @@ class MultiGaussian(AbstractSurrogate):
 
 
 class Rectangle(AbstractSurrogate):
-    """`1/width` where `|x| < width/2`, 0 elsewhere.
+    r"""A rectangle: $1 / w$ where $\left|x\right| < w / 2$, with $w$ = `width`; else 0.
 
-    Even; maximum `1/width`. Antiderivative: `x/width + 1/2`, clipped to [0, 1].
+    It is even. `smooth` is $x / w + 1/2$, clipped to [0, 1].
 
     **Arguments:**
 
@@ -295,9 +331,9 @@ class Rectangle(AbstractSurrogate):
 
 
 class StraightThrough(AbstractSurrogate):
-    """1 everywhere: the gradient passes as though the spike were the potential.
+    r"""1 everywhere: the gradient of the spike passes to the potential unchanged.
 
-    Even; maximum 1; never 0, however far the threshold. Antiderivative: `1/2 + x`.
+    It is never 0, for any distance to the threshold. `smooth` is $1/2 + x$.
 
     Source: Bengio, Léonard & Courville, "Estimating or Propagating Gradients Through
     Stochastic Neurons for Conditional Computation", arXiv:1308.3432 (2013).

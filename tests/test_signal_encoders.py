@@ -322,20 +322,29 @@ def test_infinities_as_documented():
             "`dtype` must be floating or a signed integer",
         ),
         (lambda: snn.ThresholdEncoder(0.0, 0.0), "the threshold, must be positive, got 0.0"),
-        (lambda: snn.ThresholdEncoder.fit(jnp.ones(1)), "`xs` must hold at least two samples"),
+        (lambda: snn.ThresholdEncoder.fit(jnp.ones(1)), "`xs` must have at least two samples"),
         (
             lambda: snn.ThresholdEncoder.fit(jnp.array([1.0, jnp.nan])),
-            "`xs` must hold at least two samples, all finite",
+            "`xs` must have at least two samples, all finite",
         ),
         (lambda: snn.PulseWidthEncoder(1e-3), "`period` must be at least two steps"),
         (
             lambda: snn.PulseWidthEncoder(1e-2, 1.0, 1.0),
             "`low` must be below `high`, got low=1",
         ),
-        (lambda: snn.LevelCrossingEncoder((1.0,)), "`levels` must be at least two"),
+        (
+            lambda: snn.LevelCrossingEncoder((1.0,)),
+            "`levels` must have one axis with at least two",
+        ),
         (lambda: snn.LevelCrossingEncoder((1.0, 1.0)), "`levels` must increase"),
-        (lambda: snn.BensSpikerEncoder((), 0.1), "`filter` must be taps on one axis"),
-        (lambda: snn.BensSpikerEncoder(0.5, 0.1), r"`filter` must be taps .* got shape \(\)"),
+        (
+            lambda: snn.BensSpikerEncoder((), 0.1),
+            "`filter` must have one axis with at least one tap",
+        ),
+        (
+            lambda: snn.BensSpikerEncoder(0.5, 0.1),
+            r"`filter` must have one axis .* got shape \(\)",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(make, message):

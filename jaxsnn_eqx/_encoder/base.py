@@ -1,4 +1,4 @@
-"""What encoders share: the kinds, and how each runs over time."""
+"""The base classes of encoders, and how each kind runs over time."""
 
 from abc import abstractmethod
 from typing import final
@@ -33,9 +33,9 @@ class AbstractSignalEncoder(AbstractStatefulLayer, AbstractEncoder):
 
 
 class AbstractStatelessEncoder(AbstractEncoder):
-    """An encoder whose spikes at step t depend on the input, t and the key alone.
+    """An encoder whose spikes at step t depend only on the input, on t and on the key.
 
-    Subclasses write `emit(x, t, *, key)`; the state is the time index and nothing else.
+    Subclasses write `emit(x, t, *, key)`; the state is the time index.
     """
 
     @abstractmethod
@@ -60,7 +60,7 @@ class AbstractStatelessEncoder(AbstractEncoder):
     def run_chunk(
         self, state: Array, xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[Array, Array]:
-        """`emit` at every step: for values, at all steps at once."""
+        """`emit` at every step; for values, all steps are computed at once."""
         if length is None:
             return integrate(lambda t, x: self.step(t, x, key=key), state, xs)
         spikes = map_over_time(lambda t: self.step(t, xs, key=key)[1], state, length=length)

@@ -1,4 +1,4 @@
-"""Spikes that a filter turns back into the signal."""
+"""Spikes from which a filter reconstructs the signal."""
 
 from typing import NamedTuple
 
@@ -28,26 +28,30 @@ from .rules import at_least
 
 
 class BufferState(NamedTuple):
-    """What no spike has explained yet of the last samples, oldest first, and how many came."""
+    """The last samples minus the taps of the spikes, oldest first, and their number."""
 
     rest: Float[Array, "taps *shape"]
     seen: Int[Array, ""]
 
 
 class BensSpikerEncoder(AbstractSignalEncoder):
-    """Encodes a signal as the spikes whose filtered train comes near it (BSA).
+    r"""Encodes a signal as spikes that approximate it when they are filtered (BSA).
 
-    A spike at time u adds the filter's taps `h_0, …, h_{M−1}` at u, …, u + M − 1. For each u in
-    turn, with s what earlier spikes left of the signal:
+    A spike at time $u$ stands for the filter's taps $h_0, \dots, h_{M-1}$ at the times $u$ to
+    $u + M - 1$. The rest $s$ starts as the signal itself. For one $u$ after the other:
 
-        e1 <- Σ_k |s_{u+k} − h_k|
-        e2 <- Σ_k |s_{u+k}|
-        z  <- 1 if e1 <= e2 − threshold else 0
-        s_{u+k} <- s_{u+k} − z · h_k
+    $$
+    \begin{split}
+    e_1 &\leftarrow \sum_k \left|s_{u+k} - h_k\right| \\
+    e_2 &\leftarrow \sum_k \left|s_{u+k}\right| \\
+    z_u &\leftarrow 1 \text{ if } e_1 \le e_2 - \text{threshold} \text{, else } 0 \\
+    s_{u+k} &\leftarrow s_{u+k} - z_u h_k
+    \end{split}
+    $$
 
-    It looks M − 1 steps ahead, so it *emits M − 1 steps late*: the spike at step t is that of
-    u = t − (M − 1), and the first M − 1 steps are silent. `decode` takes the delay out. Never
-    negative: shift the signal to be at least 0.
+    This needs $M - 1$ later samples, so the spikes come *$M - 1$ steps late*: step $t$ returns
+    the spike of $u = t - (M - 1)$, and the first $M - 1$ steps are silent. `decode` removes the
+    delay. The signal must not be negative: shift it.
 
     ```python
     >>> import jax.numpy as jnp
@@ -63,24 +67,25 @@ class BensSpikerEncoder(AbstractSignalEncoder):
 
     **Arguments:**
 
-    - `filter`: the taps, at least one, in units of the signal; such as `scipy.signal.firwin`
-        gives, scaled so that their sum exceeds the signal, which cannot be above one spike a
-        step. A tuple is fixed, a JAX array trainable.
-    - `threshold`: by how much a spike must lessen the error, in units of the signal, summed
-        over the taps. A number or tuple is fixed, a JAX array (scalar, or of a sample's shape)
-        trainable. At 0, a spike that changes nothing comes too; at 0.8 to 0.9 of the taps' sum
-        what is decoded has the signal's mean, but a signal below the highest tap is silent.
-    - `surrogate`: in units of the error, which is of the size of the taps' sum S: one as wide
-        as that, such as `Sigmoid(slope=8 / S)`, trains.
+    - `filter`: the taps, at least one, in units of the signal, for example those of
+        `scipy.signal.firwin`. Scale them so that their sum is above the signal, since spikes at
+        every step decode to that sum. A tuple is fixed, a JAX array is trained.
+    - `threshold`: how much a spike must reduce the error, in units of the signal, summed over
+        the taps. A number or tuple is fixed; a JAX array (a scalar, or of a sample's shape) is
+        trained. At 0 there are also spikes that leave the error as it is. At 0.8 to 0.9 of the
+        taps' sum the decoded signal has the mean of the signal, but a signal below the highest
+        tap is silent.
+    - `surrogate`: in units of the error, which is about the taps' sum S. To train, use a
+        surrogate of that width, such as `Sigmoid(slope=8 / S)`.
     - `checkpoint_every`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
-    `decode(spikes)` filters the spikes, and gives the signal in its own time. For the last M −
-    1 samples not all spikes have come, and the first M − 1 have none before them: it rises from
-    0.
+    `decode(spikes)` filters the spikes and removes the delay. The decoded signal is too small
+    at the first M − 1 samples, before which there are no spikes, and at the last M − 1 samples,
+    some of whose spikes would come later.
 
-    **Derivative:** the surrogate's, through the errors and what the spike leaves, with respect
-    to the signal, the taps and the threshold, in forward and reverse mode. **NaN** gives NaN
-    from that step on (the first M − 1 steps stay silent), and so do **infinities**.
+    **Derivative:** the surrogate's, through the errors and the subtraction, with respect to the
+    signal, the taps and the threshold, in forward and reverse mode. **NaN** gives NaN from that
+    step on (the first M − 1 steps stay silent), and so do **infinities**.
 
     Source: Schrauwen & Van Campenhout, "BSA, a fast and accurate spike train encoding scheme",
     IJCNN (2003).
@@ -97,18 +102,18 @@ class BensSpikerEncoder(AbstractSignalEncoder):
     def __check_init__(self):
         if np.ndim(self.filter) != 1 or np.size(self.filter) < 1:
             raise ValueError(
-                f"`filter` must be taps on one axis, at least one, got shape "
+                f"`filter` must have one axis with at least one tap, got shape "
                 f"{np.shape(self.filter)}."
             )
 
     @property
     def delay(self) -> int:
-        """How many steps late the spikes come: one less than the taps."""
+        """How many steps late the spikes are: one less than the number of taps."""
         return len(self.filter) - 1
 
     @checked
     def init(self, x: Sample) -> BufferState:
-        """No sample yet, for a signal of samples like `x`."""
+        """A rest of 0 and no samples, for a signal of samples like `x`."""
         x = as_floating(x)
         rest = jnp.zeros_like(x, state_dtype(x), (self.delay + 1, *x.shape))
         return BufferState(rest, jnp.zeros((), jnp.int32))
@@ -121,7 +126,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[BufferState, Shaped[Array, "*shape"]]:
-        """One sample in, and the spike of `delay` samples ago out; `key` is ignored."""
+        """Takes a sample and returns the spike of `delay` samples ago; `key` is ignored."""
         x = as_floating(x)
         sample = x.astype(state.rest.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
@@ -135,7 +140,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
 
     @checked
     def decode(self, spikes: Signal) -> Float[Array, "time *shape"]:
-        """The signal: the spikes, filtered, without the delay.
+        """The reconstructed signal: the filtered spikes, without the delay.
 
         **Arguments:**
 

@@ -1,4 +1,4 @@
-"""Values as bursts: more spikes, and faster, as they grow."""
+"""Values as bursts: larger values give more and closer spikes."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,11 +13,17 @@ from .rules import clip_unit, straight_through
 
 
 class BurstEncoder(AbstractStatelessEncoder, AbstractTimed):
-    """Encodes values in [0, 1] as one burst each, of more and closer spikes as they grow.
+    r"""Encodes each value in [0, 1] as a burst; larger values give more and closer spikes.
 
-    The burst has `n = ceil(n_max · x)` spikes, at steps `0, i, 2·i, …` with the interval
-    `i = ceil((t_max − (t_max − t_min) · x) / dt)`, where `t_min` and `t_max` are rounded to
-    whole steps. 0 is silent; what does not fit in `seq_length` is cut off.
+    The burst has $n$ spikes at the steps $0, i, 2i, \dots$ with
+
+    $$
+    n = \lceil n_\text{max} \, x \rceil, \quad
+    i = \left\lceil \frac{t_\text{max} - (t_\text{max} - t_\text{min}) x}{dt} \right\rceil
+    $$
+
+    where `t_min` and `t_max` are rounded to whole steps. 0 is silent. Spikes beyond
+    `seq_length` are left out.
 
     ```python
     >>> import jax.numpy as jnp
@@ -30,21 +36,20 @@ class BurstEncoder(AbstractStatelessEncoder, AbstractTimed):
 
     **Arguments:**
 
-    - `n_max`: spikes of the value 1, at least 1 (static).
-    - `t_min`: interval between the spikes of the value 1, in seconds (static). At least one
-        step.
-    - `t_max`: interval as the value goes to 0, in seconds (static). At least `t_min`.
+    - `n_max`: number of spikes for the value 1, at least 1 (static).
+    - `t_min`: interval between spikes for the value 1, in seconds (static). At least one step.
+    - `t_max`: interval as the value approaches 0, in seconds (static). At least `t_min`.
     - `seq_length`, `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
     Values outside [0, 1], infinities included, are clipped to it. **NaN** gives NaN.
 
-    **Derivative:** straight-through, since a count has none: `n_max` at the step of the burst's
-    last spike (at step 0 for the value 0), as though it came gradually; that the interval moves
-    with x is left out. So `Σ_t d z_t / d x = n_max` where the burst fits. Zero outside [0, 1].
-    In forward and reverse mode.
+    **Derivative:** straight-through, since a count has no derivative: `n_max` at the step of
+    the burst's last spike (at step 0 for the value 0), and 0 at the others, so that the
+    derivative of the number of spikes is `n_max` where the burst fits. The change of the
+    interval with x is left out. Zero outside [0, 1]. In forward and reverse mode.
 
     Source: Guo, Fouda, Eltawil & Salama, "Neural Coding in Spiking Neural Networks: A
-    Comparative Study", Frontiers in Neuroscience 15 (2021), whose `t_max` is the window.
+    Comparative Study", Frontiers in Neuroscience 15 (2021), where `t_max` is the window.
     """
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
@@ -67,10 +72,11 @@ class BurstEncoder(AbstractStatelessEncoder, AbstractTimed):
         count_ = self.n_max * x_
         count = jnp.ceil(count_).astype(jnp.int32)
         longest, shortest = round(self.t_max / self.dt), round(self.t_min / self.dt)
-        # no multiplication fused with a subtraction: jit and eager agree
+        # XLA would fuse the product with the subtraction and round once, and `jit` would then
+        # differ from eager calls
         shorter = lax.optimization_barrier((longest - shortest) * x_)
         interval = jnp.ceil(longest - shorter).astype(jnp.int32)
-        interval = jnp.maximum(interval, 1)  # for NaN
+        interval = jnp.maximum(interval, 1)  # a NaN becomes an integer that may be 0
         last = jnp.maximum(count, 1) - 1
         spikes = (t % interval == 0) & (t // interval < count)
         moves = jnp.where((t == last * interval) | jnp.isnan(x_), count_, 0)

@@ -1,4 +1,4 @@
-"""Encoders that compare a sample with one before."""
+"""Encoders that compare each sample with the previous one."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -37,15 +37,15 @@ class ReferenceState(NamedTuple):
     started: Bool[Array, ""]
 
     def for_sample(self, sample: Array) -> Array:
-        """The reference of `sample`: the first is its own."""
+        """The value to compare `sample` with: for the first sample, that sample itself."""
         return jnp.where(self.started, self.reference, sample)
 
 
 class AbstractChangeEncoder(AbstractEncoder):
     """Fires where the change since the previous sample reaches a threshold.
 
-    The state is the last sample alone, so that a chunk is one expression of its samples and
-    those before them, and no loop. Subclasses have the fields below.
+    The state is the last sample alone, so that a chunk is computed without a loop. Subclasses
+    have the fields below.
     """
 
     threshold: AbstractVar[Constant]
@@ -66,7 +66,7 @@ class AbstractChangeEncoder(AbstractEncoder):
     @final
     @checked
     def init(self, x: Sample) -> ReferenceState:
-        """No sample yet, for a signal of samples like `x`."""
+        """The state before the first sample, for a signal of samples like `x`."""
         return ReferenceState(zero_state(as_floating(x)), jnp.zeros((), bool))
 
     @final
@@ -86,7 +86,7 @@ class AbstractChangeEncoder(AbstractEncoder):
         length: int | None,
         key: PRNGKeyArray | None,
     ) -> tuple[ReferenceState, Array]:
-        """The changes of all samples at once."""
+        """All steps at once."""
         samples = xs.astype(state.reference.dtype)
         first = state.for_sample(first_step(samples))
         # not `jnp.diff`, whose derivative takes ten times the time and twice the memory
@@ -105,7 +105,7 @@ class AbstractChangeEncoder(AbstractEncoder):
     @final
     @checked
     def decode(self, spikes: Signal, start: AnyInput = 0.0) -> Float[Array, "time *shape"]:
-        """The signal that the spikes tell of: each is a change of one threshold.
+        """The reconstructed signal: each spike is a change by one threshold.
 
         **Arguments:**
 

@@ -9,15 +9,20 @@ from .change import AbstractChangeEncoder
 
 
 class DeltaEncoder(AbstractChangeEncoder):
-    """Encodes a signal's changes: fires where a sample differs enough from the one before.
+    r"""Encodes a signal's changes: fires where a sample differs enough from the previous one.
 
-    At every step, with the previous sample `x⁻` (at first the first sample itself, so that it
-    never fires):
+    With $\theta$ = `threshold`, at step $t$:
 
-        z <- 1 if x − x⁻ >= threshold, −1 if x − x⁻ <= −threshold, else 0
-        x⁻ <- x
+    $$
+    z_t = \begin{cases}
+    1 & x_t - x_{t-1} \ge \theta \\
+    -1 & x_t - x_{t-1} \le -\theta \\
+    0 & \text{else}
+    \end{cases}
+    $$
 
-    Slow drifts never fire, however far they go: for those, `StepForwardEncoder`.
+    The first sample never fires. A slow drift never fires, for any total change:
+    `StepForwardEncoder` encodes drifts.
 
     ```python
     >>> import jax.numpy as jnp
@@ -29,19 +34,19 @@ class DeltaEncoder(AbstractChangeEncoder):
 
     **Arguments:**
 
-    - `threshold`: the change that fires, in units of the signal. Positive. A number or tuple
-        is fixed, a JAX array (scalar, or of a sample's shape) trainable.
-    - `signed`: whether falls fire spikes of −1 (static); otherwise only rises fire.
+    - `threshold`: the smallest change that fires, in units of the signal. Positive. A number
+        or tuple is fixed; a JAX array (a scalar, or of a sample's shape) is trained.
+    - `signed`: whether decreases give spikes of −1 (static); otherwise only increases fire.
     - `surrogate`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer]. `surrogate` is in
         units of the signal; `dtype` must hold −1 if `signed`.
 
-    `decode(spikes, start)` adds up a threshold per spike: exact where every change is of one
-    threshold or none. What a change has beyond its threshold, or below it, is lost for good.
+    `decode(spikes, start)` adds up one threshold per spike. It is exact if every change is one
+    threshold or zero; other changes are rounded to these, and the errors add up.
 
     **Derivative:** the surrogate's, with respect to the signal and the threshold, in forward
-    and reverse mode. A **NaN** sample gives NaN at its own step and at the next, which are the
-    two changes that it is part of. An **infinity** fires at both, but gives NaN as the first
-    sample, or behind another of its sign.
+    and reverse mode. A **NaN** sample gives NaN at its own step and at the next, whose changes
+    contain it. An **infinity** fires at both, but gives NaN as the first sample, or after
+    another infinity of its sign.
 
     Source: Lichtsteiner, Posch & Delbruck, "A 128×128 120 dB 15 μs latency asynchronous
     temporal contrast vision sensor", IEEE Journal of Solid-State Circuits 43 (2008); snnTorch's

@@ -8,10 +8,10 @@ from .base import AbstractStatelessEncoder
 
 
 class DirectEncoder(AbstractStatelessEncoder):
-    """Gives the value itself at every step: the learned layer after it encodes.
+    """Returns the value itself at every step, for a learned layer behind it to encode.
 
-    The one encoder that does not spike. Put a layer of neurons behind it, as in
-    `Network([DirectEncoder(20), OverTime(linear), LIF(), ...])`, and their spikes are the code.
+    The only encoder that does not spike. The spikes come from the first layer of neurons, as in
+    `Network([DirectEncoder(20), OverTime(linear), LIF(), ...])`.
 
     ```python
     >>> import jax.numpy as jnp
@@ -38,5 +38,5 @@ class DirectEncoder(AbstractStatelessEncoder):
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
-        """The values `x`, whatever `t`; `key` is ignored."""
+        """The values `x` for every `t`; `key` is ignored."""
         return x

@@ -1,4 +1,4 @@
-"""One spike per value, when a decaying threshold falls to it."""
+"""One spike per value, at the time when a decaying threshold reaches it."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,10 +12,16 @@ from .rules import clip_unit, spike_at
 
 
 class TimeToFirstSpikeEncoder(AbstractStatelessEncoder, AbstractTimed):
-    """Encodes each value in [0, 1] as one spike, when `exp(−t / tau)` falls to it.
+    r"""Encodes each value in [0, 1] as one spike, when a decaying threshold reaches it.
 
-    The spike time is `t = tau · ln(1 / x)`, rounded to whole steps: 1 fires first, at 0, each
-    value at equal ratios. What would fire beyond the last step, 0 included, is silent.
+    The threshold is $e^{-t / \tau}$, so the spike time, rounded to whole steps, is
+
+    $$
+    t = \tau \ln \frac{1}{x}
+    $$
+
+    1 fires first, at step 0, and equal ratios of values give equal differences of times. Values
+    that would fire after the last step, 0 included, are silent.
 
     ```python
     >>> import jax.numpy as jnp
@@ -49,7 +55,7 @@ class TimeToFirstSpikeEncoder(AbstractStatelessEncoder, AbstractTimed):
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for values `x`; `key` is ignored."""
         x_ = clip_unit(x.astype(state_dtype(x)))
-        # a silent value's time is that of a value that fires: no infinity, no NaN
+        # ln(0) is infinite and its derivative NaN, so silent values get the time of a 1
         position = -jnp.log(jnp.where(x_ == 0, 1, x_)) * (self.tau / self.dt)
         fires = (x_ != 0) & (jnp.round(position) < self.seq_length)
         spikes = jnp.where(fires, spike_at(self.seq_length, position, t), 0)

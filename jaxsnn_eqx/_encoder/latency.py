@@ -1,4 +1,4 @@
-"""One spike per value, the earlier the stronger."""
+"""One spike per value; larger values fire earlier."""
 
 import equinox as eqx
 import jax
@@ -28,15 +28,23 @@ def _optional_tau(tau: float | None) -> float | None:
 
 
 class LatencyEncoder(AbstractStatelessEncoder, AbstractTimed):
-    """Encodes each value in [0, 1] as one spike, the earlier the larger; the weak are silent.
+    r"""Encodes each value in [0, 1] as one spike; larger values fire earlier, small ones never.
 
-    The spike time, rounded to whole steps, is
+    The spike time, rounded to whole steps, is linear in the value with `tau=None`,
 
-    - linear (`tau=None`): `t = t_late · (1 − x)`, so that 1 fires first, at 0;
-    - logarithmic: `t = tau · ln(x / (x − threshold))`, when a membrane of time constant `tau`
-        under the current x reaches `threshold`.
+    $$
+    t = t_\text{late} (1 - x)
+    $$
 
-    A value at or below `threshold` never fires, nor one whose time is beyond `t_late`.
+    and otherwise the time at which a membrane with the time constant $\tau$ and the input
+    current $x$ reaches $\theta$ = `threshold`:
+
+    $$
+    t = \tau \ln \frac{x}{x - \theta}
+    $$
+
+    A value at or below `threshold` never fires. A value whose time is after `t_late` does not
+    fire either.
 
     ```python
     >>> import jax.numpy as jnp
@@ -54,23 +62,23 @@ class LatencyEncoder(AbstractStatelessEncoder, AbstractTimed):
 
     - `t_late`: end of the window of spike times, in seconds (static). Positive, and its step
         `round(t_late / dt)` below `seq_length`.
-    - `tau`: time constant of the logarithmic code in seconds, or `None` for the linear
+    - `tau`: time constant of the logarithmic encoding in seconds, or `None` for the linear
         one (static). With `tau` much below `t_late` most values share the first few steps.
-    - `threshold`: what a value must exceed to fire. A number or tuple is fixed, a JAX array
-        (scalar, or of the values' shape) trainable. Positive in the logarithmic code.
+    - `threshold`: values at or below it are silent. A number or tuple is fixed; a JAX array
+        (a scalar, or of the values' shape) is trained. Positive in the logarithmic encoding.
     - `seq_length`, `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
     Values outside [0, 1], infinities included, are clipped to it; **NaN** gives NaN at every
     step.
 
-    **Derivative:** that of `SpatioTemporalEncoder`, from the right, with respect to the
-    position `t / dt` (−1 at step b = floor(t / dt), +1 at b + 1), times the formula's own
-    derivative of t; zero for silent values and outside [0, 1]. In the linear code `threshold`
-    has none. In forward and reverse mode.
+    **Derivative:** that of `SpatioTemporalEncoder` with respect to the position `t / dt` (−1 at
+    step b = floor(t / dt), +1 at step b + 1), times the derivative of the formula; zero for
+    silent values and outside [0, 1]. In the linear encoding it is zero with respect to
+    `threshold`. In forward and reverse mode.
 
     Source: Thorpe, Delorme & Van Rullen, "Spike-based strategies for rapid processing", Neural
     Networks 14 (2001); logarithmic: the solution of the leaky integrator, as in snnTorch's
-    `spikegen.latency` (there normalised; here not, so that no value depends on another).
+    `spikegen.latency`, but not normalised, so that no value depends on another.
     """
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
@@ -85,7 +93,7 @@ class LatencyEncoder(AbstractStatelessEncoder, AbstractTimed):
         fixed = not isinstance(self.threshold, jax.Array)
         if self.tau is not None and fixed and np.min(self.threshold) <= 0:
             raise ValueError(
-                "`threshold` must be positive in the logarithmic code (with `tau`), got "
+                "`threshold` must be positive in the logarithmic encoding (with `tau`), got "
                 f"{self.threshold}: at 0 every value would fire at step 0."
             )
 
@@ -98,7 +106,7 @@ class LatencyEncoder(AbstractStatelessEncoder, AbstractTimed):
         if self.tau is None:
             position = position_in_window(1 - x_, 0.0, self.t_late, self.dt)
         else:
-            # a silent value's time is that of a value that fires: no infinity, no NaN
+            # the logarithm of a silent value may be infinite or NaN, so its ratio is set to 1
             ratio = jnp.where(fires, x_, 1) / jnp.where(fires, above, 1)
             position = jnp.log(ratio) * (self.tau / self.dt)
             fires &= position <= self.t_late / self.dt

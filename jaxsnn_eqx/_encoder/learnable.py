@@ -29,18 +29,22 @@ from .base import AbstractValueEncoder
 
 
 class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
-    """`ConstantCurrentLIFEncoder` whose gain, bias, `tau_mem` and `v_th` are trained.
+    r"""`ConstantCurrentLIFEncoder` whose gain, bias, `tau_mem` and `v_th` are trained.
 
-    Each feature drives its neuron with the current `gain · x + bias`, and each neuron has
-    constants of its own. At every step, in this order, from `v = 0`:
+    Each value has its own neuron, with its own constants, gain $g$ and bias $b$. Each step
+    updates the potential $v$, which starts at 0, in this order:
 
-        v <- v + dt / tau_mem · ((v_leak − v) + gain · x + bias)
-        z <- 1 if v > v_th else 0
-        v <- v − z · (v − v_reset)
+    $$
+    \begin{split}
+    v &\leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + g x + b) \\
+    z &\leftarrow 1 \text{ if } v > v_\text{th} \text{, else } 0 \\
+    v &\leftarrow v - z (v - v_\text{reset})
+    \end{split}
+    $$
 
-    The trained leaves are `gain`, `bias`, and those of its `LearnableLIFParameters`, by which
-    `tau_mem` stays above `dt` and `v_th` above `v_reset`. At first (`gain` 1, `bias` 0) it
-    encodes as the fixed encoder with `params` does, up to rounding.
+    The trained leaves are `gain`, `bias`, and those of its `LearnableLIFParameters`, which keep
+    `tau_mem` above `dt` and `v_th` above `v_reset`. Before training (`gain` 1, `bias` 0) its
+    spikes are those of the fixed encoder with `params`, up to rounding.
 
     ```python
     >>> import equinox as eqx, jax.numpy as jnp
@@ -57,9 +61,9 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
     **Arguments:**
 
     - `shape`: shape of the values, an int or a tuple of ints.
-    - `params`: a `LIFParameters` with the first `tau_mem` (above `dt`) and `v_th`, and the
-        fixed `v_leak` and `v_reset`; or a `LearnableLIFParameters`, to give each neuron its
-        own. `tau_syn` is not used.
+    - `params`: a `LIFParameters` with the initial `tau_mem` (above `dt`) and `v_th`, and the
+        fixed `v_leak` and `v_reset`; or a `LearnableLIFParameters`, with different constants
+        for each neuron. `tau_syn` is not used.
     - `seq_length`, `dt`, `surrogate`, `checkpoint_every`, `dtype`:
         [shared arguments][jaxsnn_eqx.AbstractLayer].
     - `detach_reset`: leaves the reset out of the derivative (static), as in

@@ -27,15 +27,19 @@ from .rules import at_least
 
 
 class LevelCrossingEncoder(AbstractSignalEncoder):
-    """Encodes a signal by its crossings of a bank of levels, each with two channels.
+    r"""Encodes a signal by its crossings of several levels, with two channels for each level.
 
-    At every step and for each level l, with a = 1 if `x >= l` else 0, and `a⁻` that of the
-    sample before (at first the first sample itself, so that it never fires):
+    For a level $l$, let $a_t$ be 1 where $x_t \ge l$, and 0 elsewhere. At each step,
 
-        up   <- a · (1 − a⁻)
-        down <- (1 − a) · a⁻
+    $$
+    \begin{split}
+    \text{up}_t &= a_t (1 - a_{t-1}) \\
+    \text{down}_t &= (1 - a_t) a_{t-1}
+    \end{split}
+    $$
 
-    The channels are a new last axis: up of every level, then down of every level.
+    The first sample never fires. The channels are a new last axis: up of every level, then down
+    of every level.
 
     ```python
     >>> import jax.numpy as jnp
@@ -55,12 +59,13 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
     **Arguments:**
 
     - `levels`: at least two, increasing, in units of the signal. A tuple is fixed, a JAX array
-        trainable.
+        is trained.
     - `surrogate`, `checkpoint_every`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
         `surrogate` is in units of the signal.
 
-    `decode(spikes, start)` gives the middle between the two levels that the signal is between:
-    within half their distance, for a signal that stays within one such distance of the bank.
+    `decode(spikes, start)` returns the middle of the two levels between which the signal is.
+    The error is at most half their distance, if the signal stays within one such distance of
+    the levels.
 
     **Derivative:** the surrogate's, through both samples, with respect to the signal and the
     levels, in forward and reverse mode. A **NaN** sample gives NaN at its own step and at the
@@ -81,7 +86,7 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
         levels = self.levels
         if np.ndim(levels) != 1 or np.size(levels) < 2:
             raise ValueError(
-                f"`levels` must be at least two, on one axis, got shape {np.shape(levels)}."
+                f"`levels` must have one axis with at least two, got shape {np.shape(levels)}."
             )
         known = not isinstance(levels, Tracer)
         if known and not (np.diff(np.asarray(levels)) > 0).all():
@@ -89,7 +94,7 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
 
     @checked
     def init(self, x: Sample) -> ReferenceState:
-        """No sample yet, for a signal of samples like `x`."""
+        """The state before the first sample, for a signal of samples like `x`."""
         x = as_floating(x)
         above = jnp.zeros_like(x, state_dtype(x), (*x.shape, len(self.levels)))
         return ReferenceState(above, jnp.zeros((), bool))
@@ -120,7 +125,7 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
         spikes: Shaped[ArrayLike, "time *shape channels"] | NestedNumbers,
         start: AnyInput,
     ) -> Float[Array, "time *shape"]:
-        """The middle of the levels that the signal is between.
+        """The reconstructed signal: the middle of the levels between which it is.
 
         **Arguments:**
 

@@ -22,16 +22,20 @@ from .base import AbstractSignalEncoder, AbstractValueEncoder
 
 
 class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
-    """Encodes each value as the spikes of a LIF neuron that it drives as a constant current.
+    r"""Encodes each value as the spikes of a LIF neuron with that constant input current.
 
-    At every step, in this order, from `v = 0`:
+    Each step updates the potential $v$, which starts at 0, in this order:
 
-        v <- v + dt / tau_mem · ((v_leak − v) + x)
-        z <- 1 if v > v_th else 0
-        v <- v − z · (v − v_reset)
+    $$
+    \begin{split}
+    v &\leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + x) \\
+    z &\leftarrow 1 \text{ if } v > v_\text{th} \text{, else } 0 \\
+    v &\leftarrow v - z (v - v_\text{reset})
+    \end{split}
+    $$
 
-    A value at or below `v_th − v_leak` never fires; above it the rate rises with the value,
-    up to one spike per step (from `x > v_th · tau_mem / dt` on, with the other defaults).
+    A value at or below `v_th − v_leak` never fires. Above it, larger values give more spikes,
+    up to one per step (for `x > v_th · tau_mem / dt`, with `v_leak` and `v_reset` 0).
 
     ```python
     >>> import jax.numpy as jnp
@@ -53,8 +57,8 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
 
     **Derivative:** the surrogate's, through the spike and, unless it is detached, through the
     reset, in forward and reverse mode. **At the threshold** (`v == v_th`) there is no spike.
-    **NaN** gives NaN spikes from the first step on; an **infinite** value makes the
-    potential NaN from the second step on.
+    **NaN** gives NaN spikes from the first step on, and an **infinite** value from the second
+    step on.
 
     Source: `jaxsnn.discrete.encode.constant_current_lif_encode` (jaxsnn 0.3.0); Norse's
     `constant_current_lif_encode`.
@@ -89,11 +93,11 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
 
 
 class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
-    """Encodes a signal as the spikes of the LIF neurons that it drives as a current.
+    """Encodes a signal as the spikes of LIF neurons with the signal as input current.
 
-    The membrane of `ConstantCurrentLIFEncoder` under a current that varies: `step` is one
-    Euler step, as jaxsnn's `lif_current_encoder`, and the call runs a current of shape
-    `"time *shape"` from `v = 0`.
+    The equations are those of `ConstantCurrentLIFEncoder`, with an input that varies: `step` is
+    one Euler step, as jaxsnn's `lif_current_encoder`, and the call encodes a current of shape
+    `"time *shape"`, from a potential of 0.
 
     ```python
     >>> import jax.numpy as jnp
@@ -136,7 +140,7 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
 
     @checked
     def init(self, x: Sample) -> Float[Array, "*shape"]:
-        """Potentials of 0 for a current like `x`, in float32 or wider."""
+        """Potentials of 0 for currents like `x`, in float32 or wider."""
         return zero_state(as_floating(x))
 
     @checked

@@ -1,4 +1,4 @@
-"""The first spike of a LIF neuron under a constant current."""
+"""The first spike of a LIF neuron with a constant input current."""
 
 from typing import NamedTuple
 
@@ -32,19 +32,24 @@ class FirstSpikeState(NamedTuple):
 
 
 class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
-    """Encodes each value as the first spike of a LIF neuron that it drives: time to spike.
+    r"""Encodes each value as the first spike of a LIF neuron with the value as input current.
 
-    `ConstantCurrentLIFEncoder`, silent after its first spike. At every step, in this order,
-    from `v = 0` and `w = 1`:
+    A `ConstantCurrentLIFEncoder` that is silent after its first spike. Each step updates the
+    potential $v$, which starts at 0, and $w$, which starts at 1, in this order:
 
-        v <- v + dt / tau_mem · ((v_leak − v) + x)
-        z <- 1 if v > v_th else 0
-        v <- v − z · (v − v_reset)
-        out <- w · z
-        w <- w · (1 − z)
+    $$
+    \begin{split}
+    v &\leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + x) \\
+    z &\leftarrow 1 \text{ if } v > v_\text{th} \text{, else } 0 \\
+    v &\leftarrow v - z (v - v_\text{reset}) \\
+    \text{out} &\leftarrow w z \\
+    w &\leftarrow w (1 - z)
+    \end{split}
+    $$
 
-    A value at or below `v_th − v_leak` never fires; above it, the larger the earlier. Values
-    of several thresholds share the first few steps: scale them, or take a shorter `dt`.
+    A value at or below `v_th − v_leak` never fires. Above it, larger values fire earlier.
+    Values of several times the threshold share the first few steps: scale them down, or use a
+    shorter `dt`.
 
     ```python
     >>> import jax.numpy as jnp
@@ -88,7 +93,7 @@ class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
 
     @checked
     def init(self, x: Sample) -> FirstSpikeState:
-        """Potentials of 0, all waiting, for values like `x`, in float32 or wider."""
+        """Potentials of 0 and no spike yet, for values like `x`, in float32 or wider."""
         zeros = zero_state(as_floating(x))
         return FirstSpikeState(zeros, zeros + 1)
 

@@ -1,4 +1,4 @@
-"""Spikes where a signal leaves its recent mean."""
+"""Spikes where a signal differs from its recent mean."""
 
 from typing import NamedTuple
 
@@ -31,13 +31,13 @@ from .rules import signed_spikes
 
 
 class WindowState(NamedTuple):
-    """The last samples, `"window *shape"`, zero where there was none, and how many came."""
+    """The last samples, `"window *shape"`, zero before the first, and the number of samples."""
 
     samples: Float[Array, "window *shape"]
     seen: Int[Array, ""]
 
     def mean(self, otherwise: Array) -> Array:
-        """The mean of the samples that came; `otherwise` before the first."""
+        """The mean of the samples so far; `otherwise` before the first."""
         filled = jnp.clip(self.seen, 1, self.samples.shape[0]).astype(otherwise.dtype)
         return jnp.where(self.seen == 0, otherwise, self.samples.sum(axis=0) / filled)
 
@@ -48,12 +48,20 @@ class WindowState(NamedTuple):
 
 
 class MovingWindowEncoder(AbstractSignalEncoder):
-    """Encodes a signal's departures from the mean of its last samples.
+    r"""Encodes the differences between a signal and the mean of its last samples.
 
-    At every step, with m the mean of the `window` samples before this one (of all of them,
-    while they are fewer; at first the first sample itself, so that it never fires):
+    With $m_t$ the mean of the `window` samples before step $t$ (of all of them, while they are
+    fewer) and $\theta$ = `threshold`:
 
-        z <- 1 if x − m >= threshold, −1 if x − m <= −threshold, else 0
+    $$
+    z_t = \begin{cases}
+    1 & x_t - m_t \ge \theta \\
+    -1 & x_t - m_t \le -\theta \\
+    0 & \text{else}
+    \end{cases}
+    $$
+
+    The first sample never fires.
 
     ```python
     >>> import jax.numpy as jnp
@@ -66,21 +74,21 @@ class MovingWindowEncoder(AbstractSignalEncoder):
 
     **Arguments:**
 
-    - `threshold`: the departure that fires, in units of the signal. Positive. A number or
-        tuple is fixed, a JAX array (scalar, or of a sample's shape) trainable.
-    - `window`: how many samples the mean is of, at least 1 (static).
+    - `threshold`: the smallest difference that fires, in units of the signal. Positive. A
+        number or tuple is fixed; a JAX array (a scalar, or of a sample's shape) is trained.
+    - `window`: number of samples in the mean, at least 1 (static).
     - `surrogate`, `checkpoint_every`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
         `surrogate` is in units of the signal; `dtype` must hold −1.
 
-    `decode(spikes, start)` runs the code backward: each sample is the mean of the last decoded
-    ones, plus a threshold for its spike. What a departure has beyond its threshold is lost for
-    good, so that jumps and fast swings come out smaller.
+    `decode(spikes, start)` inverts the encoding: each sample is the mean of the last decoded
+    ones, plus the threshold times its spike. The part of a difference above the threshold is
+    lost, so the decoded jumps and fast oscillations are smaller than the signal's.
 
     **Derivative:** the surrogate's, with respect to the signal (that of the mean included) and
-    the threshold, in forward and reverse mode. A **NaN** sample gives NaN for as long as it is
-    in the window: at its own step and the next `window` steps. An **infinity** fires at its own
-    step, and with the opposite sign for as long as it is in the window; but it gives NaN as the
-    first sample, or with another of its sign in the window.
+    the threshold, in forward and reverse mode. A **NaN** sample gives NaN at its own step and,
+    while it is in the window, at the next `window` steps. An **infinity** fires at its own
+    step, and with the opposite sign while it is in the window; but it gives NaN as the first
+    sample, or with another infinity of its sign in the window.
 
     Source: Kasabov et al., "Evolving spatio-temporal data machines based on the NeuCube
     neuromorphic framework", Neural Networks 78 (2016); Petro, Kasabov & Kiss (2020).
@@ -126,7 +134,7 @@ class MovingWindowEncoder(AbstractSignalEncoder):
         spikes: Signal,
         start: AnyInput = 0.0,
     ) -> Float[Array, "time *shape"]:
-        """The signal whose departures from its own recent mean are the spikes'.
+        """The reconstructed signal: the recent mean of the decoded samples, plus the spikes.
 
         **Arguments:**
 

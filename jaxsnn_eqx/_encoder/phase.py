@@ -1,4 +1,4 @@
-"""Values as the bits of weighted phases."""
+"""Values as binary digits, one in each phase of a period."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,11 +11,15 @@ from .rules import clip_unit, straight_through
 
 
 class PhaseEncoder(AbstractStatelessEncoder):
-    """Encodes values in [0, 1] as their binary digits, one a step, repeated each period.
+    r"""Encodes values in [0, 1] as their binary digits, one per step, repeated each period.
 
-    x is clipped to `1 − 2^-bits` and floored to `bits` digits; in phase `k = t mod bits` it
-    fires if digit k is 1, whose weight is `2^-(k + 1)`. So the spikes of each period, weighted,
-    add up to x within `2^-bits`.
+    A value is clipped to `1 − 2^-bits` and rounded down to `bits` digits. Step $t$ has the
+    phase $k = t \bmod \text{bits}$, and fires if digit $k$ is 1. With the weights
+    $w_k = 2^{-(k + 1)}$, the spikes of each period reconstruct the value:
+
+    $$
+    0 \le x - \sum_k w_k z_k \le 2^{-\text{bits}}
+    $$
 
     ```python
     >>> import jax.numpy as jnp
@@ -33,9 +37,10 @@ class PhaseEncoder(AbstractStatelessEncoder):
 
     Values outside [0, 1], infinities included, are clipped to it. **NaN** gives NaN.
 
-    **Derivative:** straight-through, since a digit has none. In phase k it is `w_k / Σ_j w_j²`
-    with the weights `w`, the smallest for which the weighted sum of a period moves as x does:
-    `Σ_k w_k · d z_k / d x = 1`. Zero outside [0, 1]. In forward and reverse mode.
+    **Derivative:** straight-through, since a digit has no derivative. In phase $k$ it is
+    $w_k / \sum_j w_j^2$: of all derivatives for which the weighted sum of a period has the
+    derivative 1 with respect to $x$, this is the smallest. Zero outside [0, 1]. In forward and
+    reverse mode.
 
     Source: Kim, Kim, Huh, Lee & Choi, "Deep neural networks with weighted spikes",
     Neurocomputing 311 (2018).
@@ -48,7 +53,7 @@ class PhaseEncoder(AbstractStatelessEncoder):
     def __check_init__(self):
         if self.bits > 24:
             raise ValueError(
-                f"`bits` must be at most 24, the digits of a float32, got {self.bits}."
+                f"`bits` must be at most 24, the precision of float32, got {self.bits}."
             )
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:

@@ -21,12 +21,17 @@ from .rules import clip_range, straight_through
 
 
 class PoissonEncoder(AbstractStatelessEncoder, AbstractTimed):
-    """Encodes values in [0, 1] as the rates of independent random spikes.
+    r"""Encodes values in [0, 1] as the rates of independent random spikes.
 
-    In each step an element fires with probability `p = x · max_rate · dt`, a Bernoulli draw
-    per bin: the discrete form of a Poisson process, with geometric intervals. Step t draws from
-    `fold_in(key, t)` alone. With a `seq_length` the input is values; with `seq_length=None` it
-    is a signal of shape `"time *shape"`, which the rate follows.
+    At each step a value $x$ fires with the probability $p$, where $r_\text{max}$ = `max_rate`,
+
+    $$
+    p = x \, r_\text{max} \, dt
+    $$
+
+    independently of all other steps: the discrete form of a Poisson process. Step t uses the
+    key `fold_in(key, t)`. With a `seq_length` the input is values; with `seq_length=None` it is
+    a signal of shape `"time *shape"`, which sets the rate at each step.
 
     ```python
     >>> import jax, jax.numpy as jnp
@@ -43,17 +48,17 @@ class PoissonEncoder(AbstractStatelessEncoder, AbstractTimed):
     - `seq_length`: number of steps, at least 1, or `None` for signals (static).
     - `max_rate`: rate of the value 1, in hertz (static). Positive, at most `1 / dt`, where 1
         fires at every step.
-    - `signed`: takes values in [−1, 1], and a negative one fires spikes of −1 (static).
+    - `signed`: whether values may be in [−1, 1]; negative ones give spikes of −1 (static).
     - `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer]. `dtype` must hold −1 if
         `signed`.
 
     Needs a `key` at every call. Values out of range, infinities included, are clipped to it.
     **0** never fires; with `max_rate · dt = 1`, **1** always does. **NaN** gives NaN.
 
-    The probability is exact in expectation, though a draw has 16 bits: see `_draws.bernoulli`.
+    The probability is exact, although a draw has only 16 bits: see `_draws.bernoulli`.
 
-    **Derivative:** the expectation's, `d z / d x = max_rate · dt` at every step; zero for
-    values out of range. In forward and reverse mode.
+    **Derivative:** that of the expectation, `max_rate · dt` at every step; zero for values out
+    of range. In forward and reverse mode.
 
     **Raises:** `ValueError` without a `key`.
 
@@ -80,7 +85,7 @@ class PoissonEncoder(AbstractStatelessEncoder, AbstractTimed):
         """The spikes of step `t` for values `x`."""
         if key is None:
             raise ValueError(
-                "`key` must be given to `PoissonEncoder`, which draws its spikes: "
+                "`key` must be given to `PoissonEncoder`, whose spikes are random: "
                 "`encoder(x, key=jax.random.key(0))`."
             )
         x_ = clip_range(x.astype(state_dtype(x)), -1.0 if self.signed else 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What stands in front of an encoder of values."""
+"""Functions in front of an encoder of values."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +15,13 @@ def _as_value_encoder(encoder: AbstractEncoder) -> AbstractEncoder:
     if not isinstance(encoder, AbstractEncoder) or encoder.seq_length is None:
         raise ValueError(
             "`encoder` must be an encoder of values (with a `seq_length`), got "
-            f"`{type(encoder).__name__}`; in front of a signal encoder goes `OverTime(fn)`."
+            f"`{type(encoder).__name__}`; in front of a signal encoder use `OverTime(fn)`."
         )
     return encoder
 
 
 class Preprocessed(AbstractEncoder):
-    """An encoder of values behind a function of them: `encoder(fn(x))`.
+    """An encoder of values with a function in front of it: `encoder(fn(x))`.
 
     ```python
     >>> import jax.numpy as jnp
@@ -39,8 +39,8 @@ class Preprocessed(AbstractEncoder):
     **Arguments:**
 
     - `fn`: any stateless function or Equinox module, called as `fn(x)` on the values, of any
-        shape: a scale, an `eqx.nn.Linear`, a population such as `GaussianReceptiveFields`. What
-        it returns is encoded. Its array leaves are trained.
+        shape: a scale, an `eqx.nn.Linear`, or a population such as `GaussianReceptiveFields`.
+        Its output is encoded. Its array leaves are trained.
     - `encoder`: any encoder of values.
 
     **Derivative:** that of `encoder` times that of `fn`.
@@ -54,12 +54,12 @@ class Preprocessed(AbstractEncoder):
 
     @property
     def seq_length(self) -> int | None:
-        """That of `encoder`."""
+        """The `seq_length` of `encoder`."""
         return self.encoder.seq_length
 
     @checked
     def init(self, x: AnyInput) -> PyTree:
-        """The state of `encoder` for what `fn` makes of values like `x`."""
+        """The state of `encoder` for the output of `fn` on values like `x`."""
         return self.encoder.init(self._preprocess(x))
 
     @checked

@@ -1,4 +1,4 @@
-"""The time at which a sawtooth carrier passes the signal."""
+"""The time at which a sawtooth carrier reaches the signal."""
 
 from typing import NamedTuple
 
@@ -28,25 +28,29 @@ from .rules import at_least
 
 
 class CarrierState(NamedTuple):
-    """1 where the carrier passed the signal in this period, `"*shape"`; the time index."""
+    """1 where the carrier reached the signal in this period, `"*shape"`; the time index."""
 
     passed: Float[Array, "*shape"]
     t: Int[Array, ""]
 
 
 class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
-    """Encodes a signal by when, in each period of a sawtooth carrier, the carrier passes it.
+    r"""Encodes a signal by the time at which a sawtooth carrier reaches it, in each period.
 
-    The carrier rises from `low` at the first to `high` at the last of the n steps of a period.
-    At every step, in this order, with `p = 0` at the start of each period:
+    The carrier $c$ rises from `low` at the first of the $n$ steps of a period to `high` at the
+    last. Each step computes, in this order, with $p = 0$ at the start of each period:
 
-        c <- low + (high − low) · (t mod n) / (n − 1)
-        a <- 1 if c >= x else 0
-        z <- a · (1 − p)
-        p <- p + z
+    $$
+    \begin{split}
+    c &\leftarrow \text{low} + (\text{high} - \text{low}) \frac{t \bmod n}{n - 1} \\
+    a &\leftarrow 1 \text{ if } c \ge x \text{, else } 0 \\
+    z &\leftarrow a (1 - p) \\
+    p &\leftarrow p + z
+    \end{split}
+    $$
 
-    A signal within [low, high] fires once a period, the later the larger; above `high` it is
-    silent, below `low` it fires first.
+    A signal within [low, high] fires once per period; a larger signal fires later. A signal
+    above `high` is silent, and one below `low` fires at the first step.
 
     ```python
     >>> import jax.numpy as jnp
@@ -67,8 +71,8 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
     - `dt`, `surrogate`, `checkpoint_every`, `dtype`:
         [shared arguments][jaxsnn_eqx.AbstractLayer]. `surrogate` is in units of the signal.
 
-    `decode(spikes)` knows the signal at each spike, within half a step of the carrier,
-    `(high − low) / (n − 1) / 2`, and draws straight lines between.
+    `decode(spikes)` interpolates linearly between the spikes. At each spike the error is at
+    most half a step of the carrier, `(high − low) / (n − 1) / 2`.
 
     **Derivative:** the surrogate's, through the crossing and the silence after it, in forward
     and reverse mode. **NaN** gives NaN from that step to the end of its period;
@@ -108,7 +112,8 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
         """The carrier at step `t`, in units of the signal."""
         phase = (t % self.period_steps).astype(jnp.float32)
         rise = (self.high - self.low) / (self.period_steps - 1)
-        # no multiplication fused with an addition: jit and eager agree
+        # XLA would fuse the product with the addition and round once, and `jit` would then
+        # differ from eager calls
         return self.low + lax.optimization_barrier(phase * rise)
 
     @checked
@@ -136,7 +141,7 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
 
     @checked
     def decode(self, spikes: Signal) -> Float[Array, "time *shape"]:
-        """The signal: known at the spikes, straight lines between, constant outside.
+        """The reconstructed signal: linear between the spikes, constant outside of them.
 
         **Arguments:**
 
@@ -149,7 +154,7 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
         t = jnp.broadcast_to(t, fired.shape)
         before = lax.cummax(jnp.where(fired, t, -1), axis=0)
         after = lax.cummin(jnp.where(fired, t, length), axis=0, reverse=True)
-        # outside the first and last spike both are that spike
+        # before the first and after the last spike, both are that spike
         some = (before >= 0) | (after < length)
         before, after = (
             jnp.where(before < 0, after, before),

@@ -1,4 +1,4 @@
-"""Values as an order of firing."""
+"""The order of the values as spike times."""
 
 import functools as ft
 
@@ -16,7 +16,7 @@ from .rules import spike_at
 
 @ft.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _ranks(surrogate: AbstractSurrogate, x: Array) -> Array:
-    """How many of `x` are larger than each, or equal and before it; NaN for NaN.
+    """For each value, how many are larger, or equal and before it; NaN for NaN.
 
     The derivative is the surrogate's, of `Σ_j spike(x_j − x_i)`.
     """
@@ -33,11 +33,11 @@ def _ranks_jvp(surrogate, primals, tangents):
 
 
 class RankOrderEncoder(AbstractStatelessEncoder):
-    """Encodes the order of the values: the i-th largest, counted from 0, fires at step i.
+    r"""Encodes the order of the values: the i-th largest, counted from 0, fires at step i.
 
-    The order is that of the whole (flattened) input, ties by index; each value fires once,
-    and ranks from `seq_length` on are silent. Only the order is left: any increasing
-    function of the values gives the same spikes.
+    The order is that of the whole (flattened) input; of equal values the first comes first.
+    Each value fires once; ranks from `seq_length` on are silent. Only the order matters: any
+    increasing function of the values gives the same spikes.
 
     ```python
     >>> import jax.numpy as jnp
@@ -50,17 +50,22 @@ class RankOrderEncoder(AbstractStatelessEncoder):
 
     **Arguments:**
 
-    - `surrogate`: an `AbstractSurrogate`, whose derivative says how near two values must be
-        for one to pass the other.
+    - `surrogate`: an `AbstractSurrogate`; its width determines how close two values must be
+        to affect each other's rank in the derivative.
     - `seq_length`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
     **Infinities** rank as they compare. **NaN** ranks last, and gives NaN at every step.
 
-    **Derivative:** soft. The rank of i is the number of values above it,
-    `r_i = Σ_j spike(x_j − x_i)`, and has the surrogate's derivative; the spike's, with
-    respect to `r_i`, is that of `SpatioTemporalEncoder` (−1 at step r_i, +1 at the next). Of
-    all pairs, so memory grows with the square of the number of values, for the derivative
-    alone. In forward and reverse mode.
+    **Derivative:** the rank of a value is the number of larger values,
+
+    $$
+    r_i = \sum_j \text{spike}(x_j - x_i)
+    $$
+
+    and has the surrogate's derivative. The derivative of the spikes with respect to $r_i$ is
+    that of `SpatioTemporalEncoder` (−1 at step $r_i$, +1 at the next). The derivative compares
+    all pairs of values, so its memory grows with the square of their number. In forward and
+    reverse mode.
 
     Source: Thorpe & Gautrais, "Rank order coding", Computational Neuroscience: Trends in
     Research (1998).

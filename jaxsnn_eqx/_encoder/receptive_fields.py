@@ -1,4 +1,4 @@
-"""Population coding: each value as the responses of neurons that prefer different ones."""
+"""Population coding: each value as the responses of neurons with different preferences."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,14 +9,16 @@ from .._types import Constant, Sample, as_floating, checked, constant, positive_
 
 
 class GaussianReceptiveFields(eqx.Module):
-    """Maps each value to the responses of a population, for a value encoder to encode.
+    r"""Maps each value to the responses of a population, for a value encoder to encode.
 
-    Not an encoder, but what stands before one: field i responds with
+    Not an encoder: `Preprocessed` puts it in front of any encoder of values. With $c_i$ and
+    $w_i$ the centre and width of field $i$, the responses are
 
-        y_i = exp(−½ · ((x − centre_i) / width_i)²)
+    $$
+    y_i = \exp \left( -\frac{(x - c_i)^2}{2 w_i^2} \right)
+    $$
 
-    on a new last axis, so that `"*shape"` becomes `"*shape fields"`. `Preprocessed` puts it in
-    front of any encoder of values.
+    on a new last axis, so that `"*shape"` becomes `"*shape fields"`.
 
     ```python
     >>> import jax.numpy as jnp
@@ -31,18 +33,18 @@ class GaussianReceptiveFields(eqx.Module):
 
     ```
 
-    A code of spike times wants a threshold, as above: else the neurons that prefer other values
-    all fire, at the end of the window.
+    Give an encoder of spike times a threshold, as above. Without one, the neurons that prefer
+    other values all fire at the end of the window.
 
     **Arguments:**
 
-    - `centres`: preferred values, of shape `"fields"`, or `"*shape fields"` for fields of each
-        value's own. A tuple is fixed, a JAX array trainable.
-    - `widths`: standard deviations, positive: one number, or as `centres`. They enter squared
-        alone, so that training may change their sign and nothing else by it.
+    - `centres`: preferred values, of shape `"fields"`, or `"*shape fields"` to give each value
+        its own. A tuple is fixed, a JAX array is trained.
+    - `widths`: standard deviations, positive: one number, or as `centres`. Only their squares
+        are used, so a sign that changes in training has no effect.
 
-    `GaussianReceptiveFields.evenly(fields)` spaces them. **NaN** gives NaN; an **infinite**
-    value no response.
+    `GaussianReceptiveFields.evenly(fields)` spaces the centres evenly. **NaN** gives NaN; an
+    **infinite** value gives responses of 0.
 
     **Derivative:** the formula's, with respect to values, centres and widths.
 
@@ -61,8 +63,8 @@ class GaussianReceptiveFields(eqx.Module):
         shape, widths = np.shape(self.centres), np.shape(self.widths)
         if not shape or shape[-1] == 0 or widths not in ((), shape[-1:], shape):
             raise ValueError(
-                "`centres` must have one or more fields on its last axis, and `widths` be one "
-                f"number or of the same shape, got shapes {shape} and {widths}."
+                "`centres` must have one or more fields on its last axis, and `widths` must be "
+                f"one number or of the same shape, got shapes {shape} and {widths}."
             )
 
     @classmethod
@@ -75,19 +77,24 @@ class GaussianReceptiveFields(eqx.Module):
         beta: float = 1.5,
         shape: tuple[int, ...] | None = None,
     ) -> "GaussianReceptiveFields":
-        """Fields spaced over [low, high], two of them beyond its ends, as in the source.
+        r"""Fields spaced evenly over [low, high], two of them outside, as in the source.
 
-        With n fields, `centre_i = low + (i − 1/2) · d` for i from 0 to n − 1, where
-        `d = (high − low) / (n − 2)`, and `width = d / beta`.
+        With $n$ fields at the distance $d$, for $i$ from 0 to $n - 1$:
+
+        $$
+        d = \frac{\text{high} - \text{low}}{n - 2}, \quad
+        c_i = \text{low} + (i - \tfrac{1}{2}) d, \quad
+        w_i = \frac{d}{\beta}
+        $$
 
         **Arguments:**
 
         - `fields`: how many, at least 3.
         - `low`, `high`: the range of the values.
-        - `beta`: overlap; the larger, the narrower. Positive, in the source 1 to 2. (Keyword
+        - `beta`: a larger one gives narrower fields. Positive; 1 to 2 in the source. (Keyword
             only.)
-        - `shape`: the values' shape, to give each value *trainable* fields of its own; by
-            default all share fixed ones. (Keyword only.)
+        - `shape`: the values' shape, to give each value its own *trained* fields; by default
+            all values share fixed ones. (Keyword only.)
         """
         fields = positive_int("fields")(fields)
         if fields < 3 or not low < high or beta <= 0:

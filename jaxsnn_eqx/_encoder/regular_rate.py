@@ -12,11 +12,16 @@ from .rules import clip_unit, straight_through
 
 
 class RegularRateEncoder(AbstractStatelessEncoder, AbstractTimed):
-    """Encodes values in [0, 1] as the rates of evenly spaced spikes; draws nothing.
+    r"""Encodes values in [0, 1] as the rates of evenly spaced spikes, without random numbers.
 
-    With `p = x · max_rate · dt`, step t fires `floor((t + 1) · p) − floor(t · p)` times, 0 or
-    1: after t steps exactly `floor(t · p)` spikes have come. p is rounded to 32 binary digits,
-    and the products are exact, so the count does not drift, however long the sequence.
+    With $p = x \, r_\text{max} \, dt$ and $r_\text{max}$ = `max_rate`, the spike at step $t$ is
+
+    $$
+    z_t = \lfloor (t + 1) p \rfloor - \lfloor t p \rfloor
+    $$
+
+    so that the first $t$ steps have exactly $\lfloor t p \rfloor$ spikes. $p$ is rounded to 32
+    binary digits and the products are exact, so the count has no drift in long sequences.
 
     ```python
     >>> import jax.numpy as jnp
@@ -36,8 +41,8 @@ class RegularRateEncoder(AbstractStatelessEncoder, AbstractTimed):
     Values outside [0, 1], infinities included, are clipped to it; rates below `2^-33 / dt` are
     silent. **NaN** gives NaN.
 
-    **Derivative:** that of the rate, `d z / d x = max_rate · dt` at every step, as
-    `PoissonEncoder`'s; zero outside [0, 1]. In forward and reverse mode.
+    **Derivative:** that of the rate, `max_rate · dt` at every step, as `PoissonEncoder`'s; zero
+    outside [0, 1]. In forward and reverse mode.
 
     Source: rate coding, Adrian & Zotterman, Journal of Physiology 61 (1926), without its noise.
     """
@@ -55,7 +60,7 @@ class RegularRateEncoder(AbstractStatelessEncoder, AbstractTimed):
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for values `x`; `key` is ignored."""
         p = clip_unit(x.astype(state_dtype(x))) * rate_per_step(self.max_rate, self.dt)
-        # t · p modulo 1, in units of 2^-32: the integer wraps where the floor rises
+        # t · p modulo 1, in units of 2^-32: the integer overflows where the floor increases
         increment = jnp.round(p * 2.0**32).astype(jnp.uint32)
         after = (t.astype(jnp.uint32) + 1) * increment
         spikes = ((after < increment) | (p >= 1)).astype(p.dtype)

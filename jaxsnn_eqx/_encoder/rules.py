@@ -1,4 +1,4 @@
-"""What several codes share: how a code fires, and the derivative that it has by rule."""
+"""Spikes that several encoders share, and their derivatives, which are defined by a rule."""
 
 import functools as ft
 from typing import Any
@@ -32,9 +32,10 @@ def clip_unit(x: Array) -> Array:
 def spike_at(seq_length: int, position: Array, t: Array) -> Array:
     """1 at step `t = round(position)`, clipped to the window; NaN for NaN.
 
-    The derivative is that of the hat `max(0, 1 − |t − position|)`, taken from the right:
-    −1 at bin b and +1 at b + 1 with b = floor(position), so that moving a spike later is
-    always the same sign. In the last bin b is one less; outside the window nothing moves.
+    The derivative is the one-sided derivative, from the right, of the hat
+    `max(0, 1 − |t − position|)`: −1 at bin b and +1 at b + 1 with b = floor(position), so that
+    a later spike always has the same sign. In the last bin b is one less; outside the window
+    the derivative is zero.
     """
     bin_ = jnp.clip(jnp.round(position), 0, seq_length - 1)
     spikes = (bin_ == t.astype(position.dtype)).astype(position.dtype)
@@ -53,7 +54,7 @@ def _spike_at_jvp(seq_length, primals, tangents):
 
 @jax.custom_jvp
 def straight_through(spikes: Array, x: Array) -> Array:
-    """`spikes`, with the derivative of `x` in their place; NaN where `x` is NaN."""
+    """`spikes`, with the derivative of `x`; NaN where `x` is NaN."""
     return jnp.where(jnp.isnan(x), x, spikes)
 
 

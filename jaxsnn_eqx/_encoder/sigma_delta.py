@@ -1,4 +1,4 @@
-"""Changes, with what was not yet sent carried over."""
+"""Changes of a signal, with the residual carried over."""
 
 from typing import NamedTuple
 
@@ -28,24 +28,37 @@ from .rules import signed_spikes, straight_through
 
 
 class SentState(NamedTuple):
-    """What the spikes so far add up to, of shape `"*shape"`, in units of the signal."""
+    """The sum of the spikes so far, of shape `"*shape"`, in units of the signal."""
 
     sent: Float[Array, "*shape"]
 
 
 class SigmaDeltaEncoder(AbstractSignalEncoder):
-    """Encodes a signal's change plus the residual that earlier spikes left.
+    r"""Encodes a signal's change plus the residual of earlier spikes.
 
-    At every step, with s the sum of all that was sent (at first 0, so that the first sample
-    counts as a change too), and `r = x − s`, which is the change since the previous sample plus
-    the residual of that one:
+    The reconstruction $s$ starts at 0, so that the first sample is a change too. With
+    $r = x - s$, which is the change since the previous sample plus its residual, and $\theta$ =
+    `threshold`, a graded step is
 
-        z <- r / threshold, rounded toward 0                        (graded)
-        z <- 1 if r >= threshold, −1 if r <= −threshold, else 0     (binary)
-        s <- s + threshold · z
+    $$
+    \begin{split}
+    z &\leftarrow \operatorname{trunc}(r / \theta) \\
+    s &\leftarrow s + \theta z
+    \end{split}
+    $$
 
-    A graded spike carries a whole number, so that s follows within a threshold at once, however
-    fast the signal; a binary one moves s by one threshold a step.
+    and with `graded=False` the spike is binary,
+
+    $$
+    z \leftarrow \begin{cases}
+    1 & r \ge \theta \\
+    -1 & r \le -\theta \\
+    0 & \text{else}
+    \end{cases}
+    $$
+
+    A graded spike is a whole number, so $s$ follows any signal within one threshold at every
+    step. A binary spike changes $s$ by at most one threshold per step.
 
     ```python
     >>> import jax.numpy as jnp
@@ -61,19 +74,20 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
 
     **Arguments:**
 
-    - `threshold`: the unit of a spike, in units of the signal. Positive. A number or tuple
-        is fixed, a JAX array (scalar, or of a sample's shape) trainable.
-    - `graded`: whether spikes carry whole numbers (static), or only −1, 0 and 1.
+    - `threshold`: the change that a spike of 1 stands for, in units of the signal. Positive. A
+        number or tuple is fixed; a JAX array (a scalar, or of a sample's shape) is trained.
+    - `graded`: whether spikes are any whole numbers (static), or only −1, 0 and 1.
     - `surrogate`, `checkpoint_every`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
-        `surrogate` is in units of the signal, and for binary spikes alone; `dtype` must hold
-        −1, and a narrow integer one may overflow.
+        `surrogate` is in units of the signal, and used for binary spikes only. `dtype` must
+        hold −1; a narrow integer dtype may overflow.
 
-    `decode(spikes)` gives s: within one threshold of the signal at every step (graded).
+    `decode(spikes)` returns s. For graded spikes it is within one threshold of the signal.
 
-    **Derivative:** of graded spikes straight-through, that of `r / threshold`; of binary ones
-    the surrogate's. Through s, with respect to the signal and the threshold, in forward and
-    reverse mode. **NaN** gives NaN from that step on. An **infinity** is itself sent and, at
-    the next step, taken back, with NaN from then on (binary: it fires, and no more).
+    **Derivative:** for graded spikes straight-through, that of `r / threshold`; for binary ones
+    the surrogate's. It goes through s, with respect to the signal and the threshold, in forward
+    and reverse mode. **NaN** gives NaN from that step on. An **infinity** gives an infinite
+    spike, one of the opposite sign at the next step, and then NaN; a binary encoder fires at
+    its step and then continues.
 
     Source: O'Connor & Welling, "Sigma Delta Quantized Networks", ICLR (2017); Yoon, "LIF and
     Simplified SRM Neurons Encode Signals Into Spikes via a Form of Asynchronous Pulse
@@ -94,7 +108,7 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
 
     @checked
     def init(self, x: Sample) -> SentState:
-        """Nothing sent yet, for a signal of samples like `x`."""
+        """A reconstruction of 0, for a signal of samples like `x`."""
         return SentState(zero_state(as_floating(x)))
 
     @checked
@@ -105,7 +119,7 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[SentState, Shaped[Array, "*shape"]]:
-        """One sample: `(state, spikes)`, all that was sent, this included; `key` is ignored."""
+        """One sample: `(state, spikes)`, the state after the spikes; `key` is ignored."""
         x = as_floating(x)
         sample = x.astype(state.sent.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
@@ -120,7 +134,7 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
 
     @checked
     def decode(self, spikes: Signal) -> Float[Array, "time *shape"]:
-        """All that was sent by each step, in units of the signal.
+        """The reconstructed signal: the sum of the spikes up to each step.
 
         **Arguments:**
 

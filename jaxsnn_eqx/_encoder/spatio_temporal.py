@@ -20,16 +20,23 @@ from .rules import clip_unit, spike_at
 
 def position_in_window(x: Array, t_early: float, t_late: float, dt: float) -> Array:
     """The time `t_early + x · (t_late − t_early)` in units of `dt`, in float32 or wider."""
-    # One float, and no multiplication fused with an addition: jit and eager agree.
+    # The factor is one Python float, rounded once. XLA would fuse the product with the addition
+    # and round once, and `jit` would then differ from eager calls.
     shift = x.astype(state_dtype(x)) * ((t_late - t_early) / dt)
     return lax.optimization_barrier(shift) + t_early / dt if t_early else shift
 
 
 class SpatioTemporalEncoder(AbstractStatelessEncoder, AbstractTimed):
-    """Encodes each coordinate in [0, 1] as one spike, the later the larger the value.
+    r"""Encodes each coordinate in [0, 1] as one spike; larger values fire later.
 
-    The spike time is `t = t_early + x · (t_late − t_early)`, and its step is `round(t / dt)`
-    (ties to the even step): 0 fires first, 1 last, each value exactly once.
+    The spike time is
+
+    $$
+    t = t_\text{early} + x (t_\text{late} - t_\text{early})
+    $$
+
+    and its step is `round(t / dt)` (ties to the even step). 0 fires first and 1 last; each
+    value fires exactly once.
 
     ```python
     >>> import jax.numpy as jnp
@@ -50,19 +57,19 @@ class SpatioTemporalEncoder(AbstractStatelessEncoder, AbstractTimed):
     - `t_early`: time of the spike of 0, in seconds (static). At least 0.
     - `seq_length`, `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
-    With mirrored coordinates (x beside 1 − x), a window of a whole number of steps and a half
-    puts the spikes of 1 − x between those of x, and so doubles the resolution.
+    With mirrored coordinates (both x and 1 − x), a window of a whole number of steps and a half
+    puts the spikes of 1 − x between those of x, which doubles the resolution.
 
     Values outside [0, 1], infinities included, are clipped to it; **NaN** gives NaN at every
     step.
 
-    **Derivative:** that of the linear (hat) kernel, from the right. With `p = t / dt` and
-    `b = min(floor(p), seq_length − 2)` it is −1 per unit of p at step b and +1 at step
-    b + 1, so that the derivative of the spike's step with respect to p is 1; zero for x
-    outside [0, 1], full at 0 and 1. In forward and reverse mode.
+    **Derivative:** that of the linear (hat) kernel, from the right. With respect to the
+    position `p = t / dt` it is −1 at step `b = min(floor(p), seq_length − 2)` and +1 at step b
+    + 1, so that the derivative of the spike's step is 1. It is zero for x outside [0, 1], and
+    not reduced at 0 and 1. In forward and reverse mode.
 
-    Source: `jaxsnn.discrete.encode.spatio_temporal_encode` (jaxsnn 0.3.0), whose page
-    documents a `t_early` that its code lacks.
+    Source: `jaxsnn.discrete.encode.spatio_temporal_encode` (jaxsnn 0.3.0), whose documentation
+    has the argument `t_early`, which the code lacks.
     """
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
@@ -83,7 +90,7 @@ class SpatioTemporalEncoder(AbstractStatelessEncoder, AbstractTimed):
 
 
 def check_window(t_early: float, t_late: float) -> None:
-    """Refuses a window of spike times that starts before 0 or does not last."""
+    """Refuses a window of spike times that starts before 0 or does not end after its start."""
     if not 0 <= t_early < t_late:
         raise ValueError(
             "`t_early` and `t_late` must satisfy 0 <= t_early < t_late (in seconds), got "

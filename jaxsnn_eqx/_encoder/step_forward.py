@@ -1,4 +1,4 @@
-"""Send-on-delta: spikes that move a baseline along with the signal."""
+"""Send-on-delta: spikes that move a baseline which follows the signal."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -27,15 +27,24 @@ from .rules import signed_spikes
 
 
 class StepForwardEncoder(AbstractSignalEncoder):
-    """Encodes a signal by the steps of a baseline that follows it: step-forward, send-on-delta.
+    r"""Encodes a signal by the steps of a baseline that follows it (also: send-on-delta).
 
-    At every step, with the baseline b (at first the first sample, so that it never fires):
+    Each step updates the baseline $b$, which starts at the first sample, so that it never
+    fires. With $\theta$ = `threshold`:
 
-        z <- 1 if x − b >= threshold, −1 if x − b <= −threshold, else 0
-        b <- b + threshold · z
+    $$
+    \begin{split}
+    z &\leftarrow \begin{cases}
+    1 & x - b \ge \theta \\
+    -1 & x - b \le -\theta \\
+    0 & \text{else}
+    \end{cases} \\
+    b &\leftarrow b + \theta z
+    \end{split}
+    $$
 
-    Slow drifts fire too, once they add up to a threshold. The baseline moves by one threshold a
-    step at most.
+    A slow drift fires too, whenever it adds up to a threshold. The baseline changes by at most
+    one threshold per step.
 
     ```python
     >>> import jax.numpy as jnp
@@ -51,13 +60,13 @@ class StepForwardEncoder(AbstractSignalEncoder):
 
     **Arguments:**
 
-    - `threshold`: the step, in units of the signal. Positive. A number or tuple is fixed, a
-        JAX array (scalar, or of a sample's shape) trainable.
+    - `threshold`: the step of the baseline, in units of the signal. Positive. A number or tuple
+        is fixed; a JAX array (a scalar, or of a sample's shape) is trained.
     - `surrogate`, `checkpoint_every`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
         `surrogate` is in units of the signal; `dtype` must hold −1.
 
-    `decode(spikes, start)` gives the baseline: within one threshold of a signal that changes by
-    no more than that per step.
+    `decode(spikes, start)` returns the baseline. It is within one threshold of the signal, if
+    the signal changes by at most one threshold per step.
 
     **Derivative:** the surrogate's, through the spike and the baseline, with respect to the
     signal and the threshold, in forward and reverse mode. **NaN** gives NaN from that step
@@ -80,7 +89,7 @@ class StepForwardEncoder(AbstractSignalEncoder):
 
     @checked
     def init(self, x: Sample) -> ReferenceState:
-        """No baseline yet, for a signal of samples like `x`."""
+        """The state before the first sample, for a signal of samples like `x`."""
         return ReferenceState(zero_state(as_floating(x)), jnp.zeros((), bool))
 
     @checked
@@ -106,7 +115,7 @@ class StepForwardEncoder(AbstractSignalEncoder):
         spikes: Signal,
         start: AnyInput = 0.0,
     ) -> Float[Array, "time *shape"]:
-        """The baseline that the spikes moved.
+        """The reconstructed signal: the baseline.
 
         **Arguments:**
 

@@ -1,4 +1,4 @@
-"""Temporal contrast: changes against a threshold that the data set."""
+"""Temporal contrast: changes above a threshold that is computed from data."""
 
 from typing import Any
 
@@ -14,12 +14,17 @@ from .change import AbstractChangeEncoder
 
 
 class ThresholdEncoder(AbstractChangeEncoder):
-    """Encodes a signal's unusual changes: threshold-based representation (TBR).
+    r"""Encodes a signal's unusual changes: threshold-based representation (TBR).
 
-    `DeltaEncoder` with a threshold of `mean_change + factor · std_change`, where the two are
-    the mean and the standard deviation of the changes' sizes `|x_t − x_{t−1}|` in training
-    data. They are found once, by `ThresholdEncoder.fit`, and not from the signal that is
-    encoded: the code is causal, and no part of a signal changes that of another.
+    `DeltaEncoder` with the threshold
+
+    $$
+    \theta = \mu + \text{factor} \cdot \sigma
+    $$
+
+    where $\mu$ = `mean_change` and $\sigma$ = `std_change` are the mean and the standard
+    deviation of $\left|x_t - x_{t-1}\right|$ in training data. `ThresholdEncoder.fit` computes
+    them from the training data and not from the encoded signal, so the encoding is causal.
 
     ```python
     >>> import jax.numpy as jnp
@@ -36,9 +41,9 @@ class ThresholdEncoder(AbstractChangeEncoder):
 
     - `mean_change`, `std_change`: statistics of the training data, numbers, or (nested) lists
         of a sample's shape (static).
-    - `factor`: how many deviations above the mean a change must be. A number or tuple is
-        fixed, a JAX array trainable.
-    - `signed`: whether falls fire spikes of −1 (static); otherwise only rises fire.
+    - `factor`: how many standard deviations above the mean the threshold is. A number or tuple
+        is fixed, a JAX array is trained.
+    - `signed`: whether decreases give spikes of −1 (static); otherwise only increases fire.
     - `surrogate`, `dtype`: as in `DeltaEncoder`.
 
     `decode`, **derivative** (with respect to the signal and `factor`), **NaN** and
@@ -48,8 +53,9 @@ class ThresholdEncoder(AbstractChangeEncoder):
 
     Source: Petro, Kasabov & Kiss, "Selection and optimization of temporal spike encoding
     methods for spiking neural networks", IEEE Transactions on Neural Networks and Learning
-    Systems 31 (2020). There the statistics are of the signed changes, whose mean may be
-    negative, and of the signal to be encoded; here they are of the changes' sizes, and given.
+    Systems 31 (2020). It takes the statistics of the signed changes, whose mean may be
+    negative, and of the encoded signal; here they are those of the absolute changes in training
+    data.
     """
 
     mean_change: float | tuple = eqx.field(static=True, converter=fixed("mean_change"))
@@ -85,7 +91,7 @@ class ThresholdEncoder(AbstractChangeEncoder):
         factor: Any = 1.0,
         **fields: Any,
     ) -> "ThresholdEncoder":
-        """An encoder with the statistics of the signal `xs`, each channel's its own.
+        """An encoder with the statistics of the signal `xs`, computed for each channel.
 
         **Arguments:**
 
@@ -95,7 +101,7 @@ class ThresholdEncoder(AbstractChangeEncoder):
         changes = np.abs(np.diff(np.asarray(xs, float), axis=0))
         if changes.shape[0] == 0 or not np.isfinite(changes).all():
             raise ValueError(
-                "`xs` must hold at least two samples, all finite, to find a threshold from; "
-                f"got shape {np.shape(xs)}."
+                "`xs` must have at least two samples, all finite, to compute a threshold; got "
+                f"shape {np.shape(xs)}."
             )
         return cls(changes.mean(axis=0), changes.std(axis=0), factor, **fields)

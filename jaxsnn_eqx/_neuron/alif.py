@@ -41,7 +41,7 @@ from .base import (
 class AdaptiveState(NamedTuple):
     """Membrane potential and adaptation, each of shape `"*shape"`.
 
-    With a refractory period also the steps that each neuron is still refractory for.
+    With a refractory period also `remaining`, for how many more steps a neuron is refractory.
     """
 
     potential: Float[Array, "*shape"]
@@ -50,17 +50,21 @@ class AdaptiveState(NamedTuple):
 
 
 class ALIF(AbstractNeuron):
-    """LIF neurons whose threshold rises with every spike and decays slowly: memory.
+    r"""LIF neurons whose threshold rises with every spike and decays slowly.
 
-    The membrane alone. At every step, in this order (as `LIF`, and the adaptation last), from
-    `v = a = 0`:
+    The membrane alone. Each step updates the potential $v$ and the adaptation $a$, which start
+    at 0, in this order:
 
-        v <- v + dt / tau_mem · ((v_leak − v) + x)
-        z <- 1 if v > v_th + beta · a else 0
-        v <- v − z · (v − v_reset)
-        a <- a − dt / tau_adapt · a + z
+    $$
+    \begin{split}
+    v &\leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + x) \\
+    z &\leftarrow 1 \text{ if } v > v_\text{th} + \beta a \text{, else } 0 \\
+    v &\leftarrow v - z (v - v_\text{reset}) \\
+    a &\leftarrow a - \frac{dt}{\tau_\text{adapt}} a + z
+    \end{split}
+    $$
 
-    An LSNN's neurons, with a synapse and lateral connections, are
+    The neurons of an LSNN, which have a synapse and lateral connections, are
     `Recurrent(Synapse(ALIF(), immediate=False), linear)`.
 
     ```python
@@ -76,12 +80,12 @@ class ALIF(AbstractNeuron):
 
     - `params`: a `LIFParameters`, whose `tau_syn` is not used, or a `LearnableLIFParameters`.
     - `tau_adapt`: time constant of the adaptation, in seconds (static). At least `dt`.
-    - `beta`: by how much a spike raises the threshold, dimensionless. A number or tuple is
-        fixed, a JAX array (scalar, or one per neuron) trainable.
+    - `beta`: how much a spike raises the threshold, dimensionless. A number or tuple is
+        fixed; a JAX array (a scalar, or one per neuron) is trained.
     - `dt`, `surrogate`, `checkpoint_every`, `dtype`:
         [shared arguments][jaxsnn_eqx.AbstractLayer]. `dt` at most each time constant.
-    - `soft_reset`, `refractory`, `detach_reset`: as in `LIF`; a soft reset lowers v by the
-        threshold of that step, `v_th + beta · a`, less `v_reset`.
+    - `soft_reset`, `refractory`, `detach_reset`: as in `LIF`; a soft reset lowers the potential
+        by the threshold of that step, `v_th + beta · a`, minus `v_reset`.
     - `detach_adaptation`: leaves the spike that raises the threshold out of the derivative
         (static), as Norse's LSNN does.
 
@@ -90,7 +94,7 @@ class ALIF(AbstractNeuron):
     for when to detach the reset. **Threshold, NaN and infinities:** as `LIF`.
 
     Source: Bellec et al., "A solution to the learning dilemma for recurrent networks of spiking
-    neurons", Nature Communications 11 (2020), equations 6 to 8, with this family's reset.
+    neurons", Nature Communications 11 (2020), equations 6 to 8, with the reset of `LIF`.
     """
 
     params: AnyLIFParameters = eqx.field(

@@ -30,8 +30,8 @@ class AbstractNeuron(AbstractStatefulLayer, AbstractTimed):
     ) -> tuple[PyTree, Shaped[Array, "*shape"]]:
         """One step under a current of the state's dtype: `(state, out)`.
 
-        `out` is of the `dtype` given, unless the layer has one of its own. What holds a neuron,
-        such as `Synapse` and `Recurrent`, steps it by this.
+        `out` has the given `dtype`, unless the layer has its own. `Synapse` and `Recurrent`
+        call this method of the neuron that they contain.
         """
 
     @final
@@ -54,7 +54,7 @@ class AbstractNeuron(AbstractStatefulLayer, AbstractTimed):
 class MembraneState(NamedTuple):
     """Membrane potential, of shape `"*shape"`.
 
-    With a refractory period also the steps that each neuron is still refractory for.
+    With a refractory period also `remaining`, for how many more steps a neuron is refractory.
     """
 
     potential: Float[Array, "*shape"]
@@ -75,15 +75,15 @@ def refractory_steps(refractory: float, dt: float) -> int:
 
 
 def refractory_zeros(x: Array, refractory: float, dt: float) -> Array | None:
-    """No neuron is refractory at first; nothing to count without a refractory period."""
+    """Zeros, since no neuron is refractory at first; `None` without a refractory period."""
     return jnp.zeros_like(x) if refractory_steps(refractory, dt) else None
 
 
 def warn_of_tau_syn(name: str, params: AnyLIFParameters) -> None:
-    """Warns whoever gives a membrane alone the time constant of a synapse."""
+    """Warns if a membrane alone is given the time constant of a synapse."""
     if isinstance(params, LIFParameters) and params.tau_syn != LIFParameters().tau_syn:
         warnings.warn(
-            f"`{name}` is a membrane alone, and nothing in it uses `params.tau_syn`="
-            f"{params.tau_syn}: for a synapse, `Synapse({name}(...), tau_syn)`.",
+            f"`{name}` is a membrane alone and does not use `params.tau_syn`="
+            f"{params.tau_syn}: `Synapse({name}(...), tau_syn)` adds a synapse.",
             stacklevel=3,
         )

@@ -19,14 +19,16 @@ from .base import AbstractNeuron, MembraneState, warn_of_tau_syn
 
 
 class LI(AbstractNeuron):
-    """Leaky integrators, the membrane alone: input currents to potentials.
+    r"""Leaky integrators, the membrane alone: input currents to potentials.
 
-    At every step, from `v = 0`:
+    Each step updates the potential $v$, which starts at 0, and returns it:
 
-        v <- v + dt / tau_mem · ((v_leak − v) + x)
+    $$
+    v \leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + x)
+    $$
 
-    and the output is v: the input of a step shows in the output of that step. For an
-    exponential current in front (jaxsnn's and Norse's LI, NIR's CubaLI), `Synapse(LI())`.
+    The input of a step therefore changes the output of that step. `Synapse(LI())` adds an
+    exponential synaptic current in front, as the LI of jaxsnn and Norse and NIR's CubaLI have.
 
     ```python
     >>> import jax.numpy as jnp
@@ -43,8 +45,8 @@ class LI(AbstractNeuron):
     - `dt`, `checkpoint_every`: [shared arguments][jaxsnn_eqx.AbstractLayer]. `dt` at most
         `tau_mem`.
 
-    **Derivative:** exact, since nothing here has a threshold. **NaN** gives NaN from that step
-    on; an **infinity** gives itself, then NaN.
+    **Derivative:** exact, since there is no threshold. **NaN** gives NaN from that step on; an
+    **infinity** gives itself, then NaN.
 
     Source: `jaxsnn.discrete.functional.li.li_step` (jaxsnn 0.3.0), without its synapse; NIR's
     LI.

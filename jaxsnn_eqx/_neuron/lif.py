@@ -45,7 +45,7 @@ class LIF(AbstractNeuron):
 
     The input of a step therefore changes the potential in that step. `Synapse(LIF())` adds an
     exponential synaptic current between input and membrane, as the LIF neurons of jaxsnn and
-    Norse and NIR's CubaLIF have it.
+    Norse and NIR's CubaLIF have.
 
     ```python
     >>> import jax.numpy as jnp
@@ -60,25 +60,26 @@ class LIF(AbstractNeuron):
     - `params`: a `LIFParameters`, whose `tau_syn` is not used, or a `LearnableLIFParameters`.
     - `dt`, `surrogate`, `checkpoint_every`, `dtype`:
         [shared arguments][jaxsnn_eqx.AbstractLayer]. `dt` at most `tau_mem`.
-    - `soft_reset`: lowers v by `v_th − v_reset` at a spike instead of setting it to
-        `v_reset`, so that what exceeded the threshold is kept (static).
-    - `refractory`: refractory period in seconds (static), rounded to whole steps: for that long
-        after a spike the potential stays as it is and nothing fires. At 0 nothing is counted.
+    - `soft_reset`: lowers the potential by `v_th − v_reset` at a spike instead of setting it to
+        `v_reset`, so that the part above the threshold is kept (static).
+    - `refractory`: refractory period in seconds (static), rounded to whole steps. During it the
+        potential is constant and the neuron does not fire. 0 means no refractory period.
     - `detach_reset`: leaves the reset out of the derivative (static).
 
     **Derivative:** the surrogate's, through the spike and, unless with `detach_reset`, through
     the reset, in forward and reverse mode. Through the reset it has a factor of
-    `surrogate'(v − v_th) · (v − v_reset)` in each step: with potentials in millivolts
-    (`v_th=-50`, `v_reset=-65`) that stay near the threshold it grows beyond all bounds and ends
-    in NaN, where the detached one is finite. **At the threshold** there is no spike. **NaN**
-    gives NaN from that step on, and so does an **infinite** input from the next step on.
+    `surrogate'(v − v_th) · (v − v_reset)` in each step. With potentials in millivolts
+    (`v_th=-50`, `v_reset=-65`) that stay near the threshold, the product of these factors grows
+    without bound and becomes NaN; with `detach_reset` the derivative stays finite. **At the
+    threshold** there is no spike. **NaN** gives NaN from that step on, and an **infinite**
+    input gives NaN from the next step on.
 
-    **In other libraries.** With `beta = 1 − dt / tau_mem`, snnTorch's `Leaky(beta)` is this
-    neuron for its input times `1 / (1 − beta)`. Its default reset subtracts the threshold one
-    step later, after the decay: `soft_reset=True` with `v_reset = v_th · (1 − 1 / beta)`. It
-    detaches the reset, as Norse does in its recurrent cells and spikingjelly on demand
-    (`LIFNode(tau)`: `tau_mem = tau · dt`). jaxpike and sinabs decay by `exp(−dt / tau)`, so
-    there `tau_mem = dt / (1 − exp(−dt / tau))`.
+    **In other libraries.** snnTorch's `Leaky(beta)` is this neuron with
+    `tau_mem = dt / (1 − beta)` and its input multiplied by `1 / (1 − beta)`. Its default reset
+    subtracts the threshold one step later, after the decay: `soft_reset=True` with
+    `v_reset = v_th · (1 − 1 / beta)`. It detaches the reset; Norse does so in its recurrent
+    cells, and spikingjelly's `LIFNode(tau)`, with `tau_mem = tau · dt`, has an option for it.
+    jaxpike and sinabs decay by `exp(−dt / tau)`: use `tau_mem = dt / (1 − exp(−dt / tau))`.
 
     Source: Gerstner, Kistler, Naud & Paninski, "Neuronal Dynamics" (2014), section 1.3;
     `jaxsnn.discrete.encode.lif_current_encoder` (jaxsnn 0.3.0).

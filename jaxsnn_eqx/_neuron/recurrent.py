@@ -18,20 +18,22 @@ from .base import AbstractNeuron
 
 
 class RecurrentState(NamedTuple):
-    """The state of the layer, and what it put out at the step before."""
+    """The state of the layer, and its output of the previous step."""
 
     layer: PyTree
     out: Array
 
 
 class Recurrent(AbstractLayer, AbstractTimed):
-    """A layer of neurons with lateral connections: their output comes back as input.
+    r"""A layer of neurons with lateral connections: their output is fed back as input.
 
-    At every step, from `out = 0`:
+    With $z_t$ the output of the layer at step $t$, and $z_{-1} = 0$:
 
-        out <- layer's output for the input x + linear(out)
+    $$
+    z_t = \text{layer}(x_t + \text{linear}(z_{t-1}))
+    $$
 
-    so that a spike reaches the other neurons in the step after it.
+    A spike therefore reaches the other neurons in the step after it.
 
     ```python
     >>> import equinox as eqx, jax
@@ -49,8 +51,8 @@ class Recurrent(AbstractLayer, AbstractTimed):
         `eqx.nn.Linear(size, size, key=...)`.
 
     **Derivative:** that of `layer` and `linear`, through all steps; `layer.checkpoint_every`
-    says which states are kept. The gradient of `linear` is one product over all steps, outside
-    of the loop.
+    determines which states are kept. The gradient of `linear` is one product over all steps,
+    outside of the loop.
 
     **Raises:** `ValueError` for a `layer` that is not a layer of neurons.
 
@@ -81,12 +83,12 @@ class Recurrent(AbstractLayer, AbstractTimed):
 
     @property
     def checkpoint_every(self) -> int | None:
-        """That of `layer`."""
+        """The `checkpoint_every` of `layer`."""
         return self.layer.checkpoint_every
 
     @checked
     def init(self, x: Sample) -> RecurrentState:
-        """The layer's first state, and no output before it, for an input like `x`."""
+        """The layer's first state, and an output of 0 before it, for an input like `x`."""
         x = as_floating(x)
         state = self.layer.init(x)
         return RecurrentState(state, zero_state(x))
@@ -116,16 +118,17 @@ class Recurrent(AbstractLayer, AbstractTimed):
     def run_chunk(
         self, state: RecurrentState, xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[RecurrentState, Array]:
-        """`step` over time, the derivative of `linear` outside of the loop."""
+        """`step` over time, with the derivative of `linear` computed outside of the loop."""
         return _run(self, state, xs, key)
 
 
 def _run(recurrent: Recurrent, state: RecurrentState, xs: Array, key: PRNGKeyArray | None):
-    """`integrate`, with the derivative for `linear` taken out of the loop.
+    """`integrate`, with the derivative for `linear` computed outside of the loop.
 
-    At each step `linear` moves the input of the layer by its own change, applied to the output
-    of the step before. All of those are known after the run, so that share is an input tangent,
-    which one product over time gives; in the loop `linear` stays as it is.
+    A change of the weights of `linear` changes the layer's input at each step by that change,
+    applied to the output of the previous step. After the run all outputs are known, so this
+    contribution is a tangent of the input, which one product over time computes. Inside the
+    loop the weights of `linear` have a tangent of zero.
     """
     arrays, static = eqx.partition((recurrent, state, xs, key), eqx.is_array)
     inexact, other = eqx.partition(arrays, eqx.is_inexact_array)

@@ -22,19 +22,28 @@ class SynapseState(NamedTuple):
 
 
 class Synapse(AbstractNeuron):
-    """An exponential current in front of neurons: a spike raises it by its weight (in NIR, by
-    `w_in · dt / tau_syn`).
+    r"""An exponential synaptic current in front of neurons; a spike raises it by its weight.
 
-    At every step, in this order, from `i = 0`, if `immediate`:
+    Each step updates the current $i$, which starts at 0, in this order. With `immediate`:
 
-        i   <- i + x
-        out <- the neuron's step under the current i
-        i   <- i − dt / tau_syn · i
+    $$
+    \begin{split}
+    i &\leftarrow i + x \\
+    \text{out} &\leftarrow \text{neuron}(i) \\
+    i &\leftarrow i - \frac{dt}{\tau_\text{syn}} i
+    \end{split}
+    $$
 
-    and otherwise, so that the input of a step moves the membrane from the next step on:
+    Without `immediate`, the input of a step changes the potential from the next step on:
 
-        out <- the neuron's step under the current i
-        i   <- i − dt / tau_syn · i + x
+    $$
+    \begin{split}
+    \text{out} &\leftarrow \text{neuron}(i) \\
+    i &\leftarrow i - \frac{dt}{\tau_\text{syn}} i + x
+    \end{split}
+    $$
+
+    In NIR, a spike raises the current by `w_in · dt / tau_syn` instead.
 
     ```python
     >>> import jax.numpy as jnp
@@ -58,15 +67,15 @@ class Synapse(AbstractNeuron):
 
     - `neuron`: `LIF`, `LI`, `ALIF`, or any other `AbstractNeuron`.
     - `tau_syn`: synaptic time constant in seconds, at least the neuron's `dt`. A number is
-        fixed, and so is a list or NumPy array, with one for each neuron; a JAX array (a scalar,
-        or one for each neuron) is trained, by the leaf `log_tau_syn`, which is 0 at first:
+        fixed, and so is a list or NumPy array with one for each neuron. A JAX array (a scalar,
+        or one for each neuron) is trained, through the leaf `log_tau_syn`, which starts at 0:
         `tau_syn = dt + (first tau_syn − dt) · exp(log_tau_syn)`.
-    - `immediate`: whether the input of a step moves the membrane in that step (static).
+    - `immediate`: whether the input of a step changes the potential in that step (static).
         (Keyword only.)
 
     **Derivative:** that of the neuron, and exact for the current, with respect to the input and
-    a trained `tau_syn`; the neuron's `checkpoint_every` says which states are kept. **NaN**
-    gives NaN from the step on that it moves the membrane.
+    a trained `tau_syn`; the neuron's `checkpoint_every` determines which states are kept.
+    **NaN** gives NaN from the step at which it reaches the membrane.
 
     **Raises:** `ValueError` for a `neuron` that is not a layer of neurons.
 
@@ -77,7 +86,7 @@ class Synapse(AbstractNeuron):
 
     neuron: AbstractNeuron
     log_tau_syn: Float[Array, "*shape"] | None
-    first_tau_syn: Fixed | None  # of neurons with one each, or of a trained one
+    first_tau_syn: Fixed | None  # if neurons have one each, or if it is trained
     number: float | None = eqx.field(static=True)
     immediate: bool = eqx.field(static=True)
 
@@ -109,7 +118,7 @@ class Synapse(AbstractNeuron):
 
     @property
     def tau_syn(self) -> float | Float[Array, "*shape"]:
-        """The synaptic time constant in seconds, as it is now."""
+        """The synaptic time constant in seconds, with training applied."""
         if self.first_tau_syn is not None:
             return grown(self.first_tau_syn.value, self.dt, self.log_tau_syn)
         assert self.number is not None
@@ -122,7 +131,7 @@ class Synapse(AbstractNeuron):
 
     @property
     def checkpoint_every(self) -> int | None:
-        """That of `neuron`."""
+        """The `checkpoint_every` of `neuron`."""
         return self.neuron.checkpoint_every
 
     @checked
