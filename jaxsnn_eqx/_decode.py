@@ -1,4 +1,4 @@
-"""Decoders: a sequence to one value per class."""
+"""Decoders, which turn a sequence into one value per class."""
 
 from abc import abstractmethod
 from typing import NamedTuple, final
@@ -15,7 +15,7 @@ class AbstractDecoder(AbstractLayer):
     """A layer that reduces over time: `"time *shape"` to `"*shape"`.
 
     `step` and `run` return the value so far, and the call returns the last one. Subclasses
-    write `init`, `absorb` (a chunk of time into the state) and `value`.
+    write `init`, `absorb` (which adds a chunk of time to the state) and `value`.
     """
 
     @abstractmethod
@@ -49,13 +49,13 @@ class AbstractDecoder(AbstractLayer):
         length: int | None,
         key: PRNGKeyArray | None,
     ) -> tuple[PyTree, Shaped[Array, "*shape"]]:
-        """`absorb`, and the value then."""
+        """`absorb`, and the value after it."""
         state = self.absorb(state, xs)
         return state, self.value(state).astype(xs.dtype)
 
 
 class MaxOverTime(AbstractDecoder):
-    """The largest value over time: the usual readout of leaky integrators.
+    """The largest value over time, the usual readout of leaky integrators.
 
     ```python
     >>> import jax.numpy as jnp
@@ -65,11 +65,11 @@ class MaxOverTime(AbstractDecoder):
 
     ```
 
-    **Derivative:** to the step of the maximum; ties share it. **NaN** gives NaN; over no
-    steps at all the value is -inf.
+    **Derivative:** 1 at the step of the maximum, and shared between equal maxima. **NaN** gives
+    NaN; for a sequence of length 0 the value is -inf.
 
     Source: `jaxsnn.discrete.decode.max_over_time_decode` (jaxsnn 0.3.0), without its
-    log-softmax: the logits go to the loss, e.g. optax's cross-entropy.
+    log-softmax, which the cross-entropy losses of Optax contain.
     """
 
     @checked
@@ -86,14 +86,14 @@ class MaxOverTime(AbstractDecoder):
 
 
 class SumAndCount(NamedTuple):
-    """The sum over the steps so far, of shape `"*shape"`, and how many there were."""
+    """The sum over the steps so far, of shape `"*shape"`, and their number."""
 
     total: Array
     steps: Array
 
 
 class MeanOverTime(AbstractDecoder):
-    """The mean over time: of spikes, the firing rate per step.
+    """The mean over time; for spikes, the firing rate per step.
 
     ```python
     >>> import jax.numpy as jnp
@@ -104,8 +104,8 @@ class MeanOverTime(AbstractDecoder):
     ```
 
     Divided by `dt` it is a rate in hertz. **Derivative:** exact. **NaN** gives NaN, and so
-    does a sequence without steps. Chunks are summed before they are added, so between
-    chunkings the last digits may differ.
+    does a sequence of length 0. Each chunk is summed before it is added, so the last digits
+    depend on the chunks.
     """
 
     @checked
@@ -122,7 +122,7 @@ class MeanOverTime(AbstractDecoder):
 
 
 class SpikeCount(AbstractDecoder):
-    """The sum over time: of spikes, their number.
+    """The sum over time; for spikes, their number.
 
     ```python
     >>> import jax.numpy as jnp
@@ -132,8 +132,8 @@ class SpikeCount(AbstractDecoder):
 
     ```
 
-    Exact up to 2^24 spikes per neuron (the count is kept in float32 or wider), in the
-    output up to what the input's dtype holds. **Derivative:** exact. **NaN** gives NaN.
+    The count is exact up to 2^24 spikes per neuron, since it is kept in float32 or wider. The
+    output is rounded to the dtype of the input. **Derivative:** exact. **NaN** gives NaN.
     """
 
     @checked
@@ -149,18 +149,23 @@ class SpikeCount(AbstractDecoder):
 
 
 class WaitingState(NamedTuple):
-    """The steps without a spike so far, and 1 where no spike has come yet; `"*shape"` each."""
+    """The steps before the first spike, and 1 where there was none yet; `"*shape"` each."""
 
     steps: Array
     waiting: Array
 
 
 class FirstSpikeTime(AbstractDecoder, AbstractTimed):
-    """The time of the first spike, in seconds; of a silent neuron, the end of the sequence.
+    r"""The time of the first spike, in seconds; for a silent neuron, the end of the sequence.
 
-    The time is `dt` for every step up to which nothing fired, `dt · Σ_t Π_{s ≤ t} (1 − z_s)`: a
-    spike at step k gives `k · dt`, and silence over T steps `T · dt`, which is later than any
-    spike and still increases while nothing comes.
+    With $z_s$ the spikes at step $s$, the time is
+
+    $$
+    dt \sum_t \prod_{s \le t} (1 - z_s)
+    $$
+
+    A first spike at step k gives `k · dt`. A neuron that is silent for T steps has the time
+    `T · dt` so far, which is later than any spike.
 
     ```python
     >>> import jax.numpy as jnp
@@ -174,16 +179,17 @@ class FirstSpikeTime(AbstractDecoder, AbstractTimed):
 
     - `dt`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
-    **Derivative:** that of the formula: a spike more at a step before the first brings the time
-    forward to it, and the first one lost puts it off to the next. So neurons with a surrogate
-    learn to fire earlier or later. **NaN** gives NaN from that step on.
+    **Derivative:** that of the formula. A larger $z$ before the first spike makes the time
+    earlier, to that step; a smaller $z$ at the first spike makes it later, to the next spike.
+    Neurons with a surrogate can therefore learn to fire earlier or later. **NaN** gives NaN
+    from that step on.
     """
 
     dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
 
     @checked
     def init(self, x: Sample) -> WaitingState:
-        """No step yet, and all waiting, for spikes like `x`; in float32 or wider."""
+        """No steps and no spikes yet, for spikes like `x`; in float32 or wider."""
         zeros = zero_state(as_floating(x))
         return WaitingState(zeros, zeros + 1)
 

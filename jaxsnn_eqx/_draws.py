@@ -1,4 +1,4 @@
-"""Random draws, fast: a word of random bits serves two draws."""
+"""Fast random draws: each word of random bits is used for two draws."""
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -10,17 +10,18 @@ _GOLDEN = np.uint32(2654435769)  # 2^32 over the golden ratio
 
 
 def bernoulli(p: Float[Array, "*shape"], key: PRNGKeyArray) -> Bool[Array, "*shape"]:
-    """True with probability `p`, independently in each place: never for 0, always for 1.
+    """True with probability `p`, independently for each element: never for 0, always for 1.
 
-    A draw is 16 random bits below a threshold `p · 2^16`, a quarter of a block of random
-    bits (`jax.random.bernoulli` takes a block). The threshold is rounded up or down at random,
-    with the chance that makes the expectation `p` exactly, however small `p` is. One random
-    number, spread over the places in steps of the golden ratio, rounds them all: that
-    correlates two places by less than `2^-34 / p`, and their sum not at all.
+    A draw is True if 16 random bits are below the threshold `p · 2^16`. It uses a quarter of a
+    block of random bits, where `jax.random.bernoulli` uses a whole one. The threshold is
+    rounded up or down at random, so that the expectation is exactly `p`, for any small `p`. One
+    random number rounds all thresholds: it is shifted for each element by a multiple of the
+    golden ratio. This correlates two elements by less than `2^-34 / p`.
     """
     size = p.size
     blocks = -(-size // 4)
-    # the data of fresh keys are random bits: all 64 of a block, where `bits` gives 32
+    # The data of new keys are random bits: all 64 of a block, of which `jax.random.bits`
+    # returns only 32.
     words = jr.key_data(jr.split(key, blocks + 1))[:, :2]
     dither = words[blocks, 0] + jnp.arange(size, dtype=jnp.uint32) * _GOLDEN
     dither = (dither >> 8).astype(p.dtype) * 2.0**-24

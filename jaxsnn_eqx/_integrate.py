@@ -1,8 +1,8 @@
-"""The one loop over time, and its derivative.
+"""The only loop over time, and its derivative.
 
-`step` is the only equation. The forward scan keeps the state at the start of each chunk; the
-tangent is a linear scan of `jax.jvp(step)` over states that are recomputed chunk by chunk.
-Reverse mode is JAX's transpose of that tangent: no backward pass is written by hand.
+The forward scan keeps the state at the start of each chunk. The tangent is a linear scan of
+`jax.jvp(step)` over states that are computed again, chunk by chunk. Reverse mode is JAX's
+transpose of that tangent, so that no backward pass is written by hand.
 """
 
 import functools as ft
@@ -22,8 +22,8 @@ from jaxtyping import Array, PyTree
 from ._types import first_step, optional_positive_int
 
 KEPT = "jaxsnn_eqx.kept"
-"""What a `step` gives this name (by `checkpoint_name`) is kept for the derivative, where all
-steps are kept: of a membrane, the potential before the reset."""
+"""A `step` gives this name (by `checkpoint_name`) to the values to keep for the derivative
+where all steps are kept: the potential of a membrane before the reset."""
 
 _KEPT = jax.checkpoint_policies.save_only_these_names(KEPT)
 
@@ -39,8 +39,8 @@ def integrate(
     """`jax.lax.scan`, with a derivative that needs little memory.
 
     Equal to `lax.scan(step, state, xs, length)`, bit for bit. Differentiable in forward and in
-    reverse mode, to any order, with respect to `state`, `xs` and whatever `step` closes over;
-    integers, booleans and keys are carried along.
+    reverse mode, to any order, with respect to `state`, `xs` and all arrays that `step` closes
+    over. Integers, booleans and keys may be among them.
 
     For the reverse pass only the state at the start of every `checkpoint_every` steps is
     kept; within a chunk the states are computed again. Per neuron that is about
@@ -63,17 +63,17 @@ def integrate(
 
     **Arguments:**
 
-    - `step`: `step(state, x) -> (state, out)`, as in `jax.lax.scan`. Like there, call this
-        function under `jax.jit`: outside, a new closure is compiled again.
+    - `step`: `step(state, x) -> (state, out)`, as in `jax.lax.scan`. Call `integrate` under
+        `jax.jit`, as `scan`: outside of it, every new closure compiles again.
     - `state`: the initial state, a PyTree of arrays.
     - `xs`: the inputs, a PyTree of arrays with time on axis 0, or `None`.
     - `length`: the number of steps; needed where `xs` has no arrays.
-    - `checkpoint_every`: steps per chunk, any number >= 1, `length` not divisible by it
-        included (the remainder's outputs are then copied once). With 1 no step is computed
-        twice: what its derivative needs is kept, of a membrane the potential before the
-        reset. Default: with `xs`, which are as long as the sequence anyway, 1; without, the
-        divisor of `length` nearest its square root, if there is one within a factor of two,
-        else the rounded root, and 1 for less than 64 steps.
+    - `checkpoint_every`: steps per chunk, any number >= 1. It need not divide `length`; if it
+        does not, the outputs are copied once. With 1 no step is computed twice, and the values
+        that its derivative needs are kept (the potential of a membrane before the reset). By
+        default it is 1 with `xs`, which take as much memory anyway. Without `xs` it is the
+        divisor of `length` nearest to its square root, if there is one within a factor of two,
+        else the rounded root; and 1 for fewer than 64 steps.
 
     **Returns:**
 
@@ -112,11 +112,11 @@ def integrate(
 
 
 def map_over_time(emit: Callable[[Array], Array], start: Array, *, length: int) -> Array:
-    """`emit(t)` at `length` steps from step `start`: all at once, since none needs another.
+    """`emit(t)` at `length` steps from step `start`, all at once, since they are independent.
 
-    The derivative goes step by step, which adds up the steps' shares without storing them
-    (measured on two cores at 20,000 values and 101 steps: 0.40 ms against 0.64 ms forward, and
-    12 ms against 4 ms for the gradient, had both been mapped).
+    The derivative is computed step by step, which adds up the contributions of the steps
+    without storing them. (20,000 values, 101 steps, two cores: mapping instead of scanning
+    takes 0.40 ms instead of 0.64 ms forward, but 12 ms instead of 4 ms for the gradient.)
     """
     emit, closed, _ = _hoisted(emit, start)
 
@@ -138,9 +138,9 @@ def map_over_time(emit: Callable[[Array], Array], start: Array, *, length: int) 
 def chunk_length(length: int) -> int:
     """The default `checkpoint_every` without inputs: about the square root of `length`.
 
-    The divisor of `length` nearest the square root, where there is one within a factor of
-    two (no remainder chunk, so nothing is concatenated); else the root, rounded. 1 for short
-    sequences, of which chunks would save little and compute every step twice.
+    The divisor of `length` nearest to the square root, if there is one within a factor of two,
+    so that there is no remainder to concatenate; else the rounded root. 1 for short sequences,
+    where chunks would save little memory and compute every step twice.
     """
     if length < 64:
         return 1
@@ -151,7 +151,7 @@ def chunk_length(length: int) -> int:
 
 
 def split(tree, length: int, every: int):
-    """The full chunks of `every` steps, stacked, and how many steps they have in all."""
+    """The full chunks of `every` steps, stacked, and their total number of steps."""
     full = length - length % every
     return (
         jtu.tree_map(
@@ -163,11 +163,11 @@ def split(tree, length: int, every: int):
 
 
 def chunk_of(xs: PyTree, begin: Array, every: int, scanned: PyTree) -> PyTree:
-    """The `every` steps of `xs` from `begin` on; `scanned` are the same ones.
+    """The `every` steps of `xs` from `begin` on; `scanned` has the same steps.
 
-    The values are sliced out of `xs`, which under `jax.vmap` costs no transposed copy of the
-    whole sequence; the derivative goes by `scanned`, an input of the scan over chunks, whose
-    transpose does not add up a whole sequence per chunk.
+    The values are sliced from `xs`, because under `jax.vmap` a scan over chunks would copy the
+    transposed sequence. The derivative is taken through `scanned`, an input of that scan,
+    because the transpose of a slice would add a whole sequence for each chunk.
     """
 
     def read(a, moving):
@@ -190,8 +190,9 @@ def _first_with_tangent_of_second_jvp(primals, tangents):
 def _hoisted(fn: Callable, *args: PyTree):
     """`fn(*args)` as `hoisted(closed, *args)`, with all arrays that it closes over in `closed`.
 
-    So that a derivative reaches them; also the shapes of what it returns. Not
-    `equinox.filter_closure_convert`, which refuses under `shard_map` the types it was made for.
+    The derivative can then be taken with respect to them. Also returns the shapes of the
+    output. `equinox.filter_closure_convert` does not work here: under `shard_map` it refuses
+    the types of arrays for which it was made.
     """
     jaxpr, shapes = jax.make_jaxpr(fn, return_shape=True)(*args)
     treedef = jtu.tree_structure(shapes)
@@ -204,10 +205,10 @@ def _hoisted(fn: Callable, *args: PyTree):
 
 
 def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, every):
-    """`primal`, with the derivative of `length` times `step`, in chunks of `every`.
+    """`primal`, with the derivative of `length` steps of `step`, in chunks of `every`.
 
-    `primal(closed, state, xs)` returns the final state and the outputs, and
-    `keeping_starts` the same with the state at the start of each chunk in between.
+    `primal(closed, state, xs)` returns the final state and the outputs; `keeping_starts`
+    returns the final state, the states at the start of each chunk, and the outputs.
     """
 
     @jax.custom_jvp
@@ -218,7 +219,8 @@ def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, ev
     def loop_jvp(primals, tangents):
         closed, state, xs = eqx.combine(*primals)
         final, starts, outs = keeping_starts(closed, state, xs)
-        # What does not move has no tangent at all; but all of the state will move.
+        # Arrays that are not differentiated have no tangent; but the whole state has one,
+        # since it is zero only at the first step.
         closed_dot, state_dot, xs_dot = jtu.tree_map(_none_if_zero, tangents[0])
         inexact_state = eqx.filter(state, eqx.is_inexact_array)
         state_dot = eqx.combine(state_dot, jtu.tree_map(jnp.zeros_like, inexact_state))
@@ -230,9 +232,9 @@ def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, ev
 
 
 def _with_derivative_of(differentiated: Callable, primal: Callable) -> Callable:
-    """`primal`, with the derivative of `differentiated`, which gives the same.
+    """`primal`, with the derivative of `differentiated`, which returns the same values.
 
-    Of one tree of inexact arrays and one of all others, which both are given combined.
+    The result takes a tree of inexact arrays and a tree of all others, and combines them.
     """
 
     @jax.custom_jvp
@@ -251,10 +253,10 @@ def _with_derivative_of(differentiated: Callable, primal: Callable) -> Callable:
 def _steps_at_once(state, length: int) -> int:
     """How many steps an iteration of the primal loop has.
 
-    XLA's CPU loops copy the state in each iteration. Where that is large, two steps share the
-    copy: 1.0 to 1.3 times faster from some 50,000 numbers on, up to 1.8 times slower below
-    (`benchmarks/run.py`'s sizes, two cores). More steps are slower everywhere, and an odd
-    length would have its outputs copied.
+    On CPUs XLA's loops copy the state in each iteration. With two steps per iteration, large
+    states are copied half as often: 1.0 to 1.3 times faster above about 50,000 numbers, and up
+    to 1.8 times slower below (the sizes of `benchmarks/run.py`, two cores). More steps are
+    slower for all sizes, and an odd length would copy the outputs.
     """
     size = max((leaf.size for leaf in jtu.tree_leaves(state)), default=0)
     return 2 if size >= 48_000 and length % 2 == 0 and length else 1
@@ -267,12 +269,12 @@ def _none_if_zero(dot):
 def _scan_keeping_starts(step: Callable, state, xs, length: int, every: int):
     """`lax.scan` that also returns the states at the start of each chunk.
 
-    Every step overwrites the slot of the chunk after its own, so the last write to a slot
-    is the state which that chunk starts from: no branch, and no copy of the outputs, as
-    nested scans would make.
+    Every step writes its state to the slot of the next chunk, so that the last write to a slot
+    is the state at the start of that chunk. This needs no branch; nested scans would copy the
+    outputs.
     """
-    # With one chunk too: were its start the initial state itself, XLA would run this loop and
-    # the one that computes the states again side by side, with twice the memory.
+    # One chunk has a slot too. If its start were the initial state itself, XLA would run this
+    # loop at the same time as the loop that computes the states again, with twice the memory.
     chunks = max(1, -(-length // every))
     slots = jtu.tree_map(lambda s: jnp.broadcast_to(s[None], (chunks + 1, *s.shape)), state)
 
@@ -348,7 +350,7 @@ def _is_none(x) -> bool:
 
 
 def _only_moving(dots, primals):
-    """The primals that have a tangent, `None` in place of the others."""
+    """The primals that have a tangent, and `None` in place of the others."""
     return jtu.tree_map(
         lambda dot, primal: None if dot is None else primal,
         dots,
@@ -358,7 +360,7 @@ def _only_moving(dots, primals):
 
 
 def _with_zeros(dots, primals):
-    """Fills in the tangents of what does not move, `float0` for integers, booleans and keys."""
+    """Fills in missing tangents with zeros, `float0` for integers, booleans and keys."""
 
     def zeros(x):
         inexact = eqx.is_inexact_array(x)
@@ -399,7 +401,7 @@ def _check_state(state, new_state) -> None:
 
     if spec(state) != spec(new_state):
         raise ValueError(
-            "`step` must return a state of the structure, shapes and dtypes that it was "
-            f"given; got {spec(state)[1]} and returned {spec(new_state)[1]} "
+            "`step` must return a state with the structure, shapes and dtypes of its input "
+            f"state; got {spec(state)[1]} and returned {spec(new_state)[1]} "
             f"(structures {spec(state)[0]} and {spec(new_state)[0]})."
         )

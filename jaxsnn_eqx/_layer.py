@@ -1,4 +1,4 @@
-"""The contract of every layer: three ways in, one equation."""
+"""The contract of every layer: `init`, `step`, `run` and the call."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -27,36 +27,37 @@ class AbstractLayer(eqx.Module):
     - `run(state, xs, *, length=None, key=None) -> (state, out)`: a chunk of time.
     - `layer(xs, *, key=None) -> out`: the whole, which is `run` from `init`.
 
-    All three agree. `key` is the sequence's key in each of them, passed unchanged to
-    every chunk and step: the time index that tells draws apart lives in the state.
+    All of them give the same output. `key` belongs to the whole sequence: pass the same key to
+    every chunk and step. The state holds the time index, so that each step draws other numbers.
 
-    A layer takes one of two inputs, told by its field `seq_length`: with a number, values of
-    shape `"*shape"`, which it encodes over that many steps; with `None`, a sequence of shape
-    `"time *shape"`. `run` and the call are written once, here: they check shapes, convert the
-    input and compile. Subclasses write `init`, `step` and `run_chunk`, or derive from
-    `AbstractStatefulLayer`, `AbstractStatelessEncoder` or `AbstractDecoder`, which each ask for
-    less.
+    The field `seq_length` determines the input of a layer. If it is a number, the input is
+    values of shape `"*shape"`, which the layer encodes over that many steps; if it is `None`,
+    the input is a sequence of shape `"time *shape"`. `run` and the call are defined here: they
+    check shapes, convert the input and compile. Subclasses write `init`, `step` and
+    `run_chunk`, or derive from `AbstractStatefulLayer`, `AbstractStatelessEncoder` or
+    `AbstractDecoder`, which need fewer methods.
 
     **Arguments that many layers share**, by keyword or in the order of the signature:
 
     - `seq_length`: the number of steps over which values are encoded, at least 1.
     - `params`: the constants of the neurons, a `LIFParameters`; in a neuron also a
       `LearnableLIFParameters`.
-    - `dt`: the length of a step in seconds, positive. Explicit Euler needs `dt` to be at most
-      every time constant that it steps. The layers of a `Network` must agree on it.
+    - `dt`: the length of a step in seconds, positive. Explicit Euler needs a `dt` that is not
+      above any time constant of the layer. All layers of a `Network` must have the same.
     - `surrogate`: the spike and its derivative, an `AbstractSurrogate` such as `SuperSpike()`.
-    - `checkpoint_every`: how many steps lie between the states that are kept for the reverse
-      pass; see `integrate`, which also gives the default.
+    - `checkpoint_every`: for the reverse pass, the states of every so many steps are kept; see
+      `integrate`, also for the default.
     - `dtype`: the dtype of the spikes; by default the floating dtype of the input. Boolean and
       integer spikes take a quarter of the memory and half the time, for inference and storage:
       all gradients through them are zero, and a NaN among them is False or 0.
 
-    All of these but `surrogate` are static: part of the compiled program, so that a changed
-    value compiles again. An argument outside of its range raises a `ValueError` that names it.
+    All of these, except `surrogate` and a `LearnableLIFParameters`, are static: part of the
+    compiled program, so that a changed value compiles again. An argument out of range raises a
+    `ValueError` that names it.
     """
 
     seq_length: AbstractVar[int | None]
-    """Over how many steps values are encoded; `None` where the input has a time axis."""
+    """The number of steps over which values are encoded; `None` for input with a time axis."""
 
     @abstractmethod
     def init(self, x: Any) -> PyTree:
@@ -72,7 +73,7 @@ class AbstractLayer(eqx.Module):
     def run_chunk(
         self, state: PyTree, xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[PyTree, Array]:
-        """What `run` does once it has checked and converted its arguments, under `jax.jit`."""
+        """`run` without its checks and conversions; called under `jax.jit`."""
 
     @final
     def run(
@@ -83,25 +84,25 @@ class AbstractLayer(eqx.Module):
         length: int | None = None,
         key: PRNGKeyArray | None = None,
     ) -> tuple[PyTree, Array]:
-        """A chunk of time, with the state carried.
+        """Runs the layer over a chunk of time, from the given state.
 
         **Arguments:**
 
         - `state`: from `init`, or from the chunk before.
         - `xs`: the input over time, of shape `"time *shape"`. With a `seq_length`: the values,
             of shape `"*shape"`, the same for every chunk.
-        - `length`: the number of steps; with a `seq_length`, and only there. (Keyword only.)
+        - `length`: the number of steps; only for layers with a `seq_length`. (Keyword only.)
         - `key`: the sequence's key, unchanged from chunk to chunk. (Keyword only.)
 
         **Returns:**
 
-        `(state, out)`: the output over time, with time on axis 0; of a decoder, its value so
+        `(state, out)`: the output over time, with time on axis 0; for a decoder, its value so
         far.
         """
         if (length is None) != (self.seq_length is None):
             raise ValueError(
-                "`length` must be given to `run` by a layer that encodes values, and only "
-                f"there; got length={length} and seq_length={self.seq_length}."
+                "`length` must be given to `run` if and only if the layer encodes values; got "
+                f"length={length} and seq_length={self.seq_length}."
             )
         if length is None:
             return _run_sequence(self, state, xs, key)
@@ -109,7 +110,7 @@ class AbstractLayer(eqx.Module):
 
     @final
     def __call__(self, xs: AnyInput, *, key: PRNGKeyArray | None = None) -> Array:
-        """The whole, from `init`.
+        """Runs the layer over a whole sequence, from `init`.
 
         **Arguments:**
 
@@ -119,8 +120,8 @@ class AbstractLayer(eqx.Module):
 
         **Returns:**
 
-        The output over time, with time on axis 0 (`seq_length` steps of it, where there is
-        one); of a decoder, its value at the end.
+        The output over time, with time on axis 0 (`seq_length` steps, if it is a number); for a
+        decoder, its value at the end.
         """
         if self.seq_length is None:
             return _call_on_sequence(self, xs, key)
@@ -133,8 +134,8 @@ class AbstractEncoder(AbstractLayer):
     """A layer that turns values or signals into spikes."""
 
 
-# The shapes of each kind of input, and of what comes out. That one step's output has the shape
-# of its input is checked by `step`; what a `Network` makes of values depends on its last layer.
+# The shapes of each kind of input, and of its output. `step` checks the shape of one step's
+# output; the shape of a `Network`'s output depends on its last layer.
 
 
 @checked
@@ -185,9 +186,9 @@ def _run_chunk(layer: AbstractLayer, state: PyTree, xs: Array, length: int | Non
 
 
 class AbstractStatefulLayer(AbstractLayer):
-    """A layer that is its `step` over time: subclasses write `init` and `step`.
+    """A layer that repeats its `step` over time: subclasses write `init` and `step`.
 
-    A signal comes sample by sample; values are the input of every step.
+    The input of a step is a sample of a signal, or the values, which are the same at each step.
     """
 
     checkpoint_every: AbstractVar[int | None]
@@ -211,13 +212,13 @@ class AbstractStatefulLayer(AbstractLayer):
 
 
 class AbstractTimed(eqx.Module):
-    """Has a time step of `dt` seconds, on which the layers of a `Network` must agree."""
+    """Has a time step of `dt` seconds, which must be the same in all layers of a `Network`."""
 
     dt: AbstractVar[float]
 
 
 def time_steps(layers: PyTree, name: str = "") -> dict[str, float]:
-    """The `dt` of every layer that has one, by its place: layers within layers included."""
+    """The `dt` of every layer that has one, by its path; also of layers within layers."""
 
     def is_timed(node: Any) -> bool:
         return isinstance(node, AbstractTimed)
@@ -236,7 +237,7 @@ def stateless(name: str) -> Callable[[Callable], Callable]:
         kind = type(fn).__name__
         if isinstance(fn, AbstractLayer):
             raise ValueError(
-                f"`{name}` must be stateless, got `{kind}`, which runs over time by itself."
+                f"`{name}` must be stateless, got `{kind}`, which is a layer over time."
             )
         if isinstance(fn, eqx.nn.StatefulLayer) and fn.is_stateful():
             raise ValueError(

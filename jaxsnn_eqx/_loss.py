@@ -1,4 +1,4 @@
-"""What a spiking network is trained by that optax lacks."""
+"""Losses that are not in Optax."""
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,15 @@ def spike_time_loss(
     *,
     tau: float,
 ) -> Float[Array, ""]:
-    """The cross-entropy of "the class that spikes first": of a softmax over `−times / tau`.
+    r"""The cross-entropy of the class whose neuron spikes first.
 
-    Small where the label's neuron fires before all others by some `tau`.
+    With $t_c$ the first spike time of class $c$ and $y$ the label,
+
+    $$
+    -\ln \frac{e^{-t_y / \tau}}{\sum_c e^{-t_c / \tau}}
+    $$
+
+    It is small if the neuron of the label fires before all others by more than `tau`.
 
     ```python
     >>> import jax.numpy as jnp
@@ -30,13 +36,14 @@ def spike_time_loss(
     **Arguments:**
 
     - `times`: the first spike of each class in seconds, from `FirstSpikeTime`.
-    - `label`: the right class.
-    - `tau`: how much earlier counts as clearly earlier, in seconds. Positive. (Keyword only.)
+    - `label`: the correct class.
+    - `tau`: the time difference that counts as clearly earlier, in seconds. Positive. (Keyword
+        only.)
 
     **Returns:**
 
-    The loss, dimensionless; `jax.vmap` it over a batch. **Derivative:** that of the softmax,
-    with respect to `times`. **NaN** gives NaN.
+    The loss, dimensionless; use `jax.vmap` for a batch. **Derivative:** exact, with respect to
+    `times`. **NaN** gives NaN.
 
     Source: Mostafa, "Supervised Learning Based on Temporal Coding in Spiking Neural Networks",
     IEEE Transactions on Neural Networks and Learning Systems 29 (2018); Göltz et al., "Fast and
@@ -55,10 +62,16 @@ def rate_penalty(
     high: float | None = None,
     dt: float = 1e-3,
 ) -> Float[Array, ""]:
-    """How far the neurons' mean rates are outside [low, high]: the mean square, in kHz².
+    r"""A penalty for mean rates outside [low, high], in kHz².
 
-    Each neuron's rate is its mean over samples and time. With `low` above 0 no neuron dies;
-    with `high`, none fires all the time.
+    With $r_i$ the rate of neuron $i$, its mean over samples and time, and $n$ neurons,
+
+    $$
+    \frac{1}{n} \sum_i \left( \max(0, \text{low} - r_i) + \max(0, r_i - \text{high}) \right)^2
+    $$
+
+    A `low` above 0 keeps neurons from becoming silent; `high` keeps them from firing all the
+    time.
 
     ```python
     >>> import jax.numpy as jnp
@@ -71,13 +84,14 @@ def rate_penalty(
 
     **Arguments:**
 
-    - `spikes`: of shape `"*samples time neurons"`: one sequence, or a batch of them in front.
-    - `low`, `high`: bounds in hertz, 0 <= low < high; no upper one by default. (Keyword only.)
+    - `spikes`: of shape `"*samples time neurons"`: one sequence, or a batch in front.
+    - `low`, `high`: bounds in hertz, 0 <= low < high; by default without an upper bound.
+        (Keyword only.)
     - `dt`: length of a step in seconds. Positive. (Keyword only.)
 
     **Returns:**
 
-    The penalty, 0 within the bounds. **Derivative:** the formula's. **NaN** gives NaN.
+    The penalty, 0 within the bounds. **Derivative:** exact. **NaN** gives NaN.
 
     **Raises:** `ValueError` for an argument outside the ranges above.
 
@@ -103,7 +117,7 @@ def rate_penalty(
 def activity_penalty(
     spikes: Shaped[ArrayLike, "*samples time neurons"] | NestedNumbers,
 ) -> Float[Array, ""]:
-    """The spikes per neuron and sample: what a sparse network has few of.
+    """The mean number of spikes per neuron and sample, to make a network sparse.
 
     ```python
     >>> import jax.numpy as jnp
@@ -115,7 +129,7 @@ def activity_penalty(
 
     **Arguments:**
 
-    - `spikes`: of shape `"*samples time neurons"`: one sequence, or a batch of them in front.
+    - `spikes`: of shape `"*samples time neurons"`: one sequence, or a batch in front.
 
     **Returns:**
 

@@ -1,4 +1,4 @@
-"""Sequences of different length, padded to one."""
+"""Sequences of different lengths, padded to the same length."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -21,11 +21,12 @@ def run_masked(
     key: PRNGKeyArray | None = None,
     checkpoint_every: int | None = None,
 ) -> tuple[PyTree, Shaped[Array, "time ..."]]:
-    """Runs a layer over a padded sequence: where the mask is False, time stands still.
+    """Runs a layer over a padded sequence; the steps where the mask is False are skipped.
 
-    There the state stays as it was, and the output is that of the last step before (zeros, if
-    there was none): so the last output of a network that ends in a decoder is the decision at
-    the end of the sequence itself, whatever the padding holds, NaN included.
+    A skipped step does not change the state, and repeats the output of the step before it
+    (zeros at the start). The last output of a network that ends in a decoder is therefore its
+    decision at the end of the sequence before padding. The padding has no effect, even if it is
+    NaN.
 
     ```python
     >>> import jax, jax.numpy as jnp
@@ -42,18 +43,19 @@ def run_masked(
     **Arguments:**
 
     - `layer`: a layer of sequences, such as a neuron or a whole `Network`. It is run step by
-        step. (Without decoders the steps before the end need no mask: no layer looks ahead.)
+        step. (Without a decoder, padding at the end needs no mask: it does not affect the steps
+        before it.)
     - `state`: from `layer.init`, or from the chunk before.
     - `xs`: the padded input over time.
-    - `mask`: True at the steps that count.
+    - `mask`: False at the steps to skip.
     - `key`: the sequence's key. (Keyword only.)
     - `checkpoint_every`: as in `integrate`. (Keyword only.)
 
     **Returns:**
 
-    `(state, outs)`: the state at the end of the sequence itself, and the output at every step
-    (of a decoder, its value so far). **Derivative:** that of the steps that count; none to the
-    padding.
+    `(state, outs)`: the state after the last step that is not skipped, and the output at every
+    step (for a decoder, its value so far). **Derivative:** that of the steps that are not
+    skipped; zero for the padding.
     """
     mask = jnp.asarray(mask)
     return _run_masked(layer, state, as_floating(xs), mask, key, checkpoint_every)
@@ -72,7 +74,8 @@ def _run_masked(
     first = jnp.zeros_like(xs, shape=shape)
     out = eqx.filter_eval_shape(lambda s, x: layer.step(s, x, key=key)[1], state, first)
     carry = (state, jnp.zeros(out.shape, out.dtype))
-    # the padding is not looked at: whatever it holds, no NaN comes into a derivative
+    # The skipped steps are computed too, and their result is dropped. With a NaN in the
+    # padding, the derivative of the dropped part would be 0 times NaN, and so NaN.
     counts = mask.reshape(-1, *(1,) * len(shape))
     xs = jnp.where(counts, xs, 0)
 

@@ -16,11 +16,11 @@ from ._types import AnyInput, as_floating, checked, optional_positive_int
 
 
 class Network(AbstractLayer):
-    """Layers in sequence: an encoder, neurons, and a decoder; itself a layer.
+    """Layers in sequence: an encoder, neurons, and a decoder. It is itself a layer.
 
-    An encoder of values may only stand first, a decoder only last. Everything that streams
-    on its own streams together: `network.step` takes one sample and returns the output so
-    far, `network.run` a chunk of time.
+    An encoder of values must be the first layer, and a decoder the last. A network streams as
+    its layers do: `network.step` takes one sample and returns the output so far, and
+    `network.run` takes a chunk of time.
 
     ```python
     >>> import equinox as eqx, jax
@@ -42,18 +42,17 @@ class Network(AbstractLayer):
 
     **Arguments:**
 
-    - `layers`: this package's layers; a stateless Equinox layer goes in as
-        `OverTime(layer)`.
+    - `layers`: layers of this package; wrap a stateless Equinox layer as `OverTime(layer)`.
     - `checkpoint_every`: steps per chunk of the *whole network* (static), any number >= 1.
         For the reverse pass only the layers' states at the start of each chunk are kept, and
-        everything within one is computed again: memory for long sequences at the cost of one
+        each chunk is computed again. This saves memory for long sequences, at the cost of one
         more forward pass. By default the network runs layer by layer over the whole
-        sequence, which is faster while it fits.
+        sequence, which is faster if it fits into memory.
 
     `key` is split over the layers as in `eqx.nn.Sequential`.
 
-    **Raises:** `ValueError` for layers that are out of place or not of this package, or that
-    disagree on `dt`.
+    **Raises:** `ValueError` for layers in the wrong place, layers that are not of this package,
+    or layers with different `dt`.
     """
 
     layers: tuple[AbstractLayer, ...]
@@ -67,7 +66,7 @@ class Network(AbstractLayer):
 
     def __check_init__(self):
         if not self.layers:
-            raise ValueError("`layers` must hold at least one layer, got none.")
+            raise ValueError("`layers` must have at least one layer, got none.")
         for i, layer in enumerate(self.layers):
             name = f"`layers[{i}]` ({type(layer).__name__})"
             if not isinstance(layer, AbstractLayer):
@@ -78,8 +77,8 @@ class Network(AbstractLayer):
                 )
             if i > 0 and layer.seq_length is not None:
                 raise ValueError(
-                    f"{name} encodes values, so it must come first. A function of the values "
-                    "goes in front of it as `Preprocessed(fn, encoder)`."
+                    f"{name} encodes values, so it must come first. To put a function of the "
+                    "values in front of it, use `Preprocessed(fn, encoder)`."
                 )
             if i < len(self.layers) - 1 and _decodes(layer):
                 raise ValueError(f"{name} reduces over time, so it must come last.")
@@ -97,11 +96,13 @@ class Network(AbstractLayer):
 
         **Arguments:**
 
-        - `x`: one step's input (for an encoder of values: the values). Shape and dtype only.
+        - `x`: one step's input (for an encoder of values: the values). Only its shape and dtype
+            are used.
         """
         x = as_floating(x)
-        # The layers are stepped once, to find the shapes, dtypes and shardings between
-        # them; what they return, and so this key, goes no further.
+        # Stepping the layers once gives the shapes, dtypes and shardings between them. The
+        # values are not used, so this fixed key does not affect any random number of a run;
+        # a layer that draws would refuse to step without one.
         unused = jr.key(0)
         states = []
         for layer in self.layers:
@@ -135,7 +136,7 @@ class Network(AbstractLayer):
     def run_chunk(
         self, state: tuple, xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[tuple, Array]:
-        """Layer by layer; chunk by chunk with `checkpoint_every`."""
+        """All steps of a layer before the next one; with `checkpoint_every`, in chunks."""
         steps, every = xs.shape[0] if length is None else length, self.checkpoint_every
         if every is None or every >= steps:
             return _run_layers(self, state, xs, length, key)
@@ -143,7 +144,7 @@ class Network(AbstractLayer):
 
     @property
     def seq_length(self) -> int | None:
-        """That of the first layer: the steps of an encoder of values."""
+        """The `seq_length` of the first layer."""
         return self.layers[0].seq_length
 
     @overload
@@ -185,10 +186,10 @@ def _run_chunks(
     steps: int,
     every: int,
 ) -> tuple[tuple, Array]:
-    """All layers over one chunk after the other, each computed again for its derivative.
+    """All layers over one chunk after the other; for the derivative each is computed again.
 
-    `steps` chunked by `every`; `length` is `steps` for values, which are the input of every
-    chunk, and `None` for a sequence, which is cut.
+    `steps` are split into chunks of `every`. `length` is `steps` for values, which are the
+    input of every chunk, and `None` for a sequence, which is split too.
     """
     chunks, remainder = divmod(steps, every)
     full = chunks * every

@@ -1,4 +1,4 @@
-"""Stateless layers, at every step."""
+"""Stateless layers, applied at every step."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ from ._types import AnyInput, as_floating, checked
 class OverTime(AbstractLayer):
     """Applies a stateless Equinox layer, such as `eqx.nn.Linear`, at every step.
 
-    The same weights at each step; an `eqx.nn.Linear` over all steps (and over a batch,
-    under `jax.vmap`) is one matrix product. Layers that draw, such as `eqx.nn.Dropout`,
-    get `fold_in(key, t)` at step t. Inputs are cast to the dtype of the layer's weights, so
-    boolean and integer spikes may come in.
+    The weights are the same at each step; an `eqx.nn.Linear` over all steps (and over a batch,
+    under `jax.vmap`) is one matrix product. Layers that draw random numbers, such as
+    `eqx.nn.Dropout`, get the key `fold_in(key, t)` at step t. Inputs are cast to the dtype of
+    the layer's weights, so spikes may be booleans or integers.
 
     ```python
     >>> import equinox as eqx, jax
@@ -35,8 +35,8 @@ class OverTime(AbstractLayer):
     - `layer`: a stateless Equinox layer, called as `layer(x, key=...)` on one step's input.
         Wrap a plain function as `eqx.nn.Lambda(fn)`.
 
-    **Derivative:** the layer's. **Raises:** `ValueError` for a layer with state: one of this
-    package's, or an `eqx.nn.StatefulLayer` such as `eqx.nn.BatchNorm`.
+    **Derivative:** the layer's. **Raises:** `ValueError` for a layer with state: a layer of
+    this package, or an `eqx.nn.StatefulLayer` such as `eqx.nn.BatchNorm`.
     """
 
     layer: Any = eqx.field(converter=stateless("layer"))
@@ -61,7 +61,7 @@ class OverTime(AbstractLayer):
     def run_chunk(
         self, state: Int[Array, ""], xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[Int[Array, ""], Array]:
-        """All steps at once: of an `eqx.nn.Linear`, one matrix product."""
+        """All steps at once; for an `eqx.nn.Linear`, one matrix product."""
         xs = self._cast(xs)
         if isinstance(self.layer, eqx.nn.Linear) and xs.ndim == 2:
             out = _linear_over_time(self.layer, xs)
@@ -79,7 +79,7 @@ class OverTime(AbstractLayer):
 
 
 def _linear_over_time(linear: eqx.nn.Linear, xs: Array) -> Array:
-    # `vmap` of a matrix-vector product comes out transposed, and slower
+    # `vmap` of the matrix-vector product would be a product with a transposed, slower layout
     if xs.shape[1:] != (linear.weight.shape[1],):
         raise ValueError(
             f"`eqx.nn.Linear` takes {linear.weight.shape[1]} `in_features`, got an input of "

@@ -1,4 +1,4 @@
-"""Models to files and back: what they are in a header, their arrays behind it."""
+"""Models to files and back: a header that describes them, and their arrays."""
 
 import dataclasses
 import functools as ft
@@ -19,17 +19,17 @@ import jax.tree_util as jtu
 import numpy as np
 from jax import lax
 
-_FORMAT = 2  # in 1, `LIF`, `LI` and `ALIF` had a synapse of their own
+_FORMAT = 2  # in 1, `LIF`, `LI` and `ALIF` had their own synapse
 _Model = TypeVar("_Model")
 
 
 def save(path: str | os.PathLike, model: Any) -> None:
-    """Writes a model to a file: its arrays, and beside them what they are the arrays of.
+    """Writes a model to a file: its arrays, and a description of the model.
 
     The first line is JSON: the class of every module, every static parameter and fixed number,
-    the shape and dtype of every array, and the versions of this package, Equinox and JAX. Then
-    come the leaves, as `equinox.tree_serialise_leaves` writes them (of a typed key, its data).
-    The file appears whole or not at all, and takes the place of one that was there.
+    the shape and dtype of every array, and the versions of this package, Equinox and JAX. The
+    leaves follow, as `equinox.tree_serialise_leaves` writes them (for a typed key, its data).
+    The file is replaced only once it is written completely.
 
     ```python
     >>> import pathlib, tempfile
@@ -47,14 +47,15 @@ def save(path: str | os.PathLike, model: Any) -> None:
 
     **Arguments:**
 
-    - `path`: of the file, in a folder that exists.
+    - `path`: path of the file, in an existing folder.
     - `model`: an `eqx.Module`, or any PyTree of them.
 
-    Functions and classes are known by their names, without the private modules they are in:
-    two `lambda`s of one place are taken for the same.
+    Functions and classes are recorded by their names, without private modules, so that two
+    `lambda`s of the same function count as equal.
 
     Nothing is pickled. **Raises:** `OSError` if the file cannot be written; `ValueError` for
-    what has no values to store (`jax.ShapeDtypeStruct`) or needs pickle (arrays of objects).
+    leaves without values (`jax.ShapeDtypeStruct`), and for arrays of objects, which would need
+    pickle.
     """
     path = Path(path)
     header = _header(model)
@@ -62,7 +63,7 @@ def save(path: str | os.PathLike, model: Any) -> None:
         if isinstance(leaf, jax.ShapeDtypeStruct):
             name = jtu.keystr(where).lstrip(".") or "model"
             raise ValueError(f"`{name}` has no values to store, got {leaf}.")
-    # a name of its own, for several threads and processes may save at once
+    # a unique name, because several threads or processes may save at the same time
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -80,23 +81,23 @@ def load(path: str | os.PathLike, like: _Model) -> _Model:
 
     **Arguments:**
 
-    - `path`: of the file.
-    - `like`: a model of the same classes and parameters, made as the saved one was; its arrays
-        are replaced (`equinox.filter_eval_shape` makes one that has none).
+    - `path`: path of the file.
+    - `like`: a model with the same classes and parameters as the saved one; its arrays are
+        replaced (`equinox.filter_eval_shape` makes a model without arrays).
 
     **Returns:**
 
     `like`, with the arrays of the file, on the default device. See `save` for an example.
 
     Nothing is unpickled. **Raises:** `ValueError` if the file and `like` differ in a class, a
-    parameter, a fixed number, or an array's shape or dtype, naming the field; if it is of
-    another format, or of another minor version of this package, in which the same parameters
-    may mean something else; or if it is damaged, or no such file at all. Other versions of JAX
-    and Equinox are read: they change neither arrays nor what the fields say.
+    parameter, a fixed number, or an array's shape or dtype, naming the field; if the file has
+    another format, or was written by another minor version of this package, in which the same
+    parameters may have another meaning; or if it is damaged or was not written by `save`. The
+    versions of JAX and Equinox may differ.
     """
     path = Path(path)
     with open(path, "rb") as file:
-        foreign = ValueError(f"{os.fspath(path)!r} is no file that `save` wrote.")
+        foreign = ValueError(f"{os.fspath(path)!r} was not written by `save`.")
         try:
             header = json.loads(file.readline())
             format_ = header["jaxsnn_eqx file format"]
@@ -122,11 +123,11 @@ def load(path: str | os.PathLike, like: _Model) -> _Model:
         except (ValueError, EOFError, RuntimeError, OSError) as error:
             raise ValueError(f"{os.fspath(path)!r} is cut off or damaged.") from error
         if rest:
-            raise ValueError(f"{os.fspath(path)!r} is damaged: it goes on after its arrays.")
+            raise ValueError(f"{os.fspath(path)!r} is damaged: it continues after its arrays.")
     return model
 
 
-# Equinox writes and reads all leaves but typed keys, and the dtypes that NumPy has not.
+# Equinox writes and reads all leaves, except typed keys and the dtypes that NumPy lacks.
 
 
 def _write(file: Any, leaf: Any) -> None:
@@ -138,12 +139,12 @@ def _read(file: Any, leaf: Any) -> Any:
         return jr.wrap_key_data(np.load(file, allow_pickle=False), impl=jr.key_impl(leaf))
     if not _is_array(leaf) or leaf.dtype.kind != "V":
         return eqx.default_deserialise_filter_spec(file, leaf)
-    array = np.load(file, allow_pickle=False).view(leaf.dtype)  # NumPy wrote its bits alone
+    array = np.load(file, allow_pickle=False).view(leaf.dtype)  # NumPy wrote only its bits
     return array if isinstance(leaf, np.ndarray) else jnp.asarray(array)
 
 
 def _with_key(leaf: Any) -> Any:
-    # of a key, Equinox wants to see more than its shape
+    # Equinox reads a leaf by its type, for which the shape of a key is not enough
     if isinstance(leaf, jax.ShapeDtypeStruct) and _is_key(leaf):
         return lax.full(leaf.shape, 0, leaf.dtype)
     return leaf
@@ -182,9 +183,10 @@ def _version(name: str) -> str:
 
 
 def _describe(node: Any, name: str, stored: bool):
-    """Every part of a PyTree by its path: what it is, but for the values that are `stored`.
+    """Describes every part of a PyTree by its path, without the values that are `stored`.
 
-    Those of arrays in static fields, and in what JAX takes for a leaf, are not.
+    The values of arrays in static fields, and inside other leaves, are not stored, so they are
+    part of the description.
     """
     if _is_array(node):
         if node.dtype == object:
@@ -205,7 +207,7 @@ def _describe(node: Any, name: str, stored: bool):
         for i, inner in enumerate(node):
             yield from _describe(inner, f"{name}[{i}]", stored)
     elif isinstance(node, dict):
-        # JAX sorts the keys of a `dict`, and keeps the order of any other
+        # JAX sorts the keys of a `dict`, and keeps the order of its subclasses
         keys = f"{len(node)}" if type(node) is dict else f"{list(node)}"
         yield name, f"{_qualified(type(node))} of {keys}"
         for key, inner in node.items():
@@ -228,11 +230,11 @@ def _describe(node: Any, name: str, stored: bool):
     elif isinstance(getattr(node, "__qualname__", None), str):
         yield name, _qualified(node)
     else:
-        # an address is another in every process
+        # addresses differ from process to process
         yield name, re.sub(r" at 0x[0-9a-fA-F]+", "", f"{_qualified(type(node))} {node!r}")
 
 
 def _qualified(thing: Any) -> str:
-    """The name of a class or function; private modules, which may move, are left out."""
+    """The name of a class or function, without private modules, which may be renamed."""
     public = re.sub(r"\._.*", "", str(thing.__module__))
     return f"{public}.{thing.__qualname__}"

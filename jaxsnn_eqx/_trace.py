@@ -1,4 +1,4 @@
-"""States beside the output, for plots and tests."""
+"""Recorded states, for plots and tests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,18 +41,18 @@ def trace(
     **Arguments:**
 
     - `layer`: any layer; a `Network`'s state is the tuple of its layers' states.
-    - `x`: what the layer is called on: values `"*shape"`, or a sequence `"time *shape"`.
-    - `record`: from the state after a step (and so after its reset) to what is kept of it, a
-        PyTree of arrays. By default the membrane potential: the field `potential` of the state,
-        also of a layer within `layer`, or the state itself where it is one array. Of a
-        `Network`, a tuple with an entry for each layer, `None` where it has no potential. A new
+    - `x`: the input of the layer: values `"*shape"`, or a sequence `"time *shape"`.
+    - `record`: a function from the state after a step (after the reset) to the PyTree of arrays
+        to record. By default the membrane potential: the field `potential` of the state, also
+        of a layer within `layer`, or the state itself if it is one array; for a `Network`, a
+        tuple with an entry for each layer, which is `None` if the layer has no potential. A new
         function compiles again. (Keyword only.)
-    - `key`: for layers that draw. (Keyword only.)
+    - `key`: for layers that draw random numbers. (Keyword only.)
 
     **Returns:**
 
-    `(recorded, out)`, with time on axis 0: what `record` returned, and the outputs of
-    `layer.step`. Both are differentiable.
+    `(recorded, out)`, with time on axis 0: the outputs of `record` and of `layer.step`. Both
+    are differentiable.
 
     **Raises:** `ValueError` if `record` is not given and there is no potential.
     """
@@ -65,8 +65,8 @@ def _trace(layer: AbstractLayer, x: Array, record: Callable | None, key: PRNGKey
     state = layer.init(x if length is not None else first_step(x))
     if record is None and not jtu.tree_leaves(_potential(layer, state)):
         raise ValueError(
-            f"`layer` has no membrane potential, got `{type(layer).__name__}`: give `record`, "
-            "from its state to what is kept of it."
+            f"`layer` must have a membrane potential, got `{type(layer).__name__}`: give "
+            "`record`, a function from its state to the arrays to record."
         )
 
     def step(state, x_t):

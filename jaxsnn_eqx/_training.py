@@ -1,4 +1,4 @@
-"""What of a model is trained."""
+"""Which parameters of a model are trained."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +9,10 @@ from jaxtyping import PyTree
 
 
 def filter_spec(model: PyTree, frozen: Callable[[Any], Any]) -> PyTree:
-    """Which leaves of a model to train: all floating arrays, but for those in a frozen part.
+    """Which leaves of a model to train: all floating arrays, except those in a frozen part.
 
-    Split the model by it, and give the optimiser the trained part alone: then neither a
-    gradient nor weight decay (as in `optax.adamw`) moves what is frozen.
+    Partition the model with it, and give the optimiser only the trained part. Neither gradients
+    nor weight decay (as in `optax.adamw`) then change the frozen part.
 
     ```python
     >>> import equinox as eqx, jax
@@ -34,7 +34,7 @@ def filter_spec(model: PyTree, frozen: Callable[[Any], Any]) -> PyTree:
     **Arguments:**
 
     - `model`: any PyTree, such as a `Network`.
-    - `frozen`: from the model to the part that stays as it is, or a tuple of parts.
+    - `frozen`: a function from the model to the part to freeze, or to a tuple of parts.
 
     **Returns:**
 
@@ -44,7 +44,7 @@ def filter_spec(model: PyTree, frozen: Callable[[Any], Any]) -> PyTree:
     spec = jtu.tree_map(eqx.is_inexact_array, model)
     parts = frozen(spec)
     if not jtu.tree_leaves(parts):
-        return spec  # nothing in it is trained anyway
+        return spec  # the frozen part has no leaves
     return eqx.tree_at(
         frozen, spec, replace_fn=lambda part: jtu.tree_map(lambda _: False, part)
     )

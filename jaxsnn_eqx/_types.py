@@ -17,8 +17,8 @@ from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Shaped, jaxtyped
 
-# Nested lists and tuples of numbers are welcome too. They cannot carry a shape, so
-# they are converted first and their shape is checked on what comes out.
+# Nested lists and tuples of numbers are accepted too. They have no shape, so they are
+# converted first, and the shape of the resulting array is checked.
 NestedNumbers = list | tuple
 
 AnyInput = Shaped[ArrayLike, "..."] | NestedNumbers
@@ -38,7 +38,7 @@ checked = jaxtyped(typechecker=beartype)
 
 
 def as_floating(x: ArrayLike | NestedNumbers) -> Array:
-    """Anything array-like to a JAX array; integers and booleans to the default float."""
+    """Converts an array-like to a floating JAX array; integers become the default float."""
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise ValueError(
@@ -55,7 +55,7 @@ def state_dtype(x: Array) -> Any:
 
 
 def as_wide(x: ArrayLike | NestedNumbers) -> Array:
-    """As `as_floating`, in float32 or wider: what is computed with, rather than passed on."""
+    """As `as_floating`, in float32 or wider, for values that are used in computations."""
     x = as_floating(x)
     return x.astype(state_dtype(x))
 
@@ -66,7 +66,7 @@ def zero_state(x: Array) -> Array:
 
 
 def first_step(xs: Array) -> Array:
-    """One step's worth of `xs`, for `init`; also when there is no step at all."""
+    """The first step of `xs`, for `init`; zeros if there are no steps."""
     if xs.ndim == 0:
         raise ValueError("`xs` must have time on axis 0, got an array of shape ().")
     if xs.shape[0] == 0:
@@ -98,8 +98,8 @@ def constant_like(name: str, value: Any, x: Array) -> Any:
     return jnp.broadcast_to(value, x.shape)
 
 
-# Converters for fields: they run before anything is stored, and name the field. What a
-# converter takes is the type that `inspect.signature` shows for the field.
+# Converters of fields run before the value is stored, and name the field in errors. The type
+# of a converter's argument is the type that `inspect.signature` shows for the field.
 
 
 def fixed(name: str) -> Callable[[Any], Any]:
@@ -113,10 +113,10 @@ def fixed(name: str) -> Callable[[Any], Any]:
 
 
 def constant(name: str, *, positive: bool = False) -> Callable[[Any], Any]:
-    """A converter of an ordinary field: numbers are fixed, a JAX array is trainable.
+    """A converter of a field for which numbers are fixed and JAX arrays are trained.
 
-    A number becomes a `float`; lists, tuples and NumPy arrays become (nested) tuples of
-    floats, fixed too; a JAX array stays an array, of a floating dtype.
+    A number becomes a `float`; lists, tuples and NumPy arrays become (nested) tuples of floats,
+    which are fixed too; a JAX array becomes a floating array.
     """
     to_number = (positive_number if positive else real_number)(name)
 
@@ -188,7 +188,7 @@ def positive_int(name: str) -> Callable[[Any], int]:
 
 
 def optional_positive_int(name: str) -> Callable[[Any], int | None]:
-    """As `positive_int`, with `None` let through."""
+    """As `positive_int`, but `None` is allowed."""
     to_int = positive_int(name)
 
     def convert(value: int | None) -> int | None:
@@ -207,7 +207,7 @@ def refuse_unsigned(dtype: Any) -> None:
 
 
 def spike_dtype(dtype: DTypeLike | None) -> Any:
-    """A converter to the dtype of the spikes, `None` (follow the input) let through."""
+    """A converter to the dtype of the spikes; `None` stands for the dtype of the input."""
     if dtype is None:
         return None
     dtype = jnp.dtype(dtype)

@@ -1,4 +1,4 @@
-"""Datasets that are generated; nothing is downloaded."""
+"""Datasets that are generated, so that nothing is downloaded."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,8 +18,8 @@ def yin_yang(
 ) -> tuple[Float[np.ndarray, "size features"], Int[np.ndarray, " size"]]:
     """The Yin-Yang dataset: points in the yin, the yang, or the dots of the symbol.
 
-    Three classes: 0 (yang), 1 (yin) and 2 (the two dots), as many points of each as
-    `size / 3` allows (the first classes get one more), in random order.
+    There are three classes: 0 (yang), 1 (yin) and 2 (the two dots), with `size / 3` points each
+    (one more for the first classes, if `size` is not divisible by 3), in random order.
 
     ```python
     >>> from jaxsnn_eqx.datasets import yin_yang
@@ -35,9 +35,9 @@ def yin_yang(
     - `size`: number of points, at least 1.
     - `r_big`: radius of the symbol, which is centred at `(r_big, r_big)`. Positive.
     - `r_small`: radius of the dots. Positive and below `r_big / 2`.
-    - `mirror`: append `2 · r_big − x` and `2 · r_big − y` (the paper's `1 − x`, `1 − y`), so
-        that every point has the same sum and large coordinates have early partners.
-    - `bias`: append this constant as a last feature; `None` appends none.
+    - `mirror`: append `2 · r_big − x` and `2 · r_big − y` (in the paper `1 − x`, `1 − y`), so
+        that all points have the same sum, and every large coordinate has a small counterpart.
+    - `bias`: append this constant as the last feature; `None` appends none.
 
     **Returns:**
 
@@ -59,7 +59,7 @@ def yin_yang(
     for class_ in range(3):
         wanted = np.flatnonzero(classes == class_)
         while wanted.size:
-            # rejection: what does not belong to the class (or to the symbol) is drawn again
+            # points outside the class (or the symbol) are drawn again
             drawn = rng.uniform(0, 2 * r_big, (wanted.size, 2))
             points[wanted] = drawn
             wanted = wanted[_class_of(drawn, r_big, r_small) != class_]

@@ -1,11 +1,11 @@
 """Events of an event camera to frames, voxel grids and time surfaces, inside jit.
 
-Polarity comes as channel 0 (off, darker) and 1 (on, brighter), as in Tonic. A sensor's size
-is `(height, width)`, the order of the array's axes; Tonic's is `(width, height, 2)`.
+Polarity is channel 0 (off, darker) or 1 (on, brighter), as in Tonic. The size of a sensor is
+`(height, width)`, the order of the array's axes; in Tonic it is `(width, height, 2)`.
 
-An event counts if it is unmasked, on the sensor, and at a finite time. Any other is left
-out of everything, exactly: it changes no value, no other event's bin and no derivative.
-Sizes are static Python ints, so that another size compiles again.
+Events that are masked, off the sensor, or at a time that is not finite are left out: they
+affect neither values nor derivatives. Sizes are static Python ints, so another size compiles
+again.
 """
 
 from fractions import Fraction
@@ -39,11 +39,10 @@ class Events(eqx.Module):
 
     - `x`, `y`: column and row of the pixel, integers, of shape `"capacity"`.
     - `t`: time in seconds, of shape `"capacity"`, in any order. In float32 a microsecond is
-        resolved up to about 8 s from the origin, so put the origin near the events
+        resolved up to about 8 s from the origin, so choose an origin near the events
         (`from_structured` does) or enable float64.
     - `p`: polarity. Booleans and integers are signs: +1 above 0, and -1 otherwise, so that
-        `{0, 1}` and `{-1, 1}` mean the same. Floating values are kept as they are, as
-        weights of either sign.
+        `{0, 1}` and `{-1, 1}` mean the same. Floating values are weights, which are kept.
     - `mask`: False for padding. All True by default.
 
     `t` and `p` are kept in float32 or wider.
@@ -89,10 +88,10 @@ class Events(eqx.Module):
         time_unit: float = 1e-6,
         origin: int | float | np.integer | np.floating | None = None,
     ) -> "Events":
-        """Events from a NumPy structured array, as Tonic gives them.
+        """Events from a NumPy structured array, as Tonic returns them.
 
-        Outside `jax.jit`, on the host; the array is only read. Integer times are exact: the
-        origin is subtracted in integers, before anything is rounded.
+        This runs on the host, outside `jax.jit`. Integer times are exact: the origin is
+        subtracted from the integers, before anything is rounded.
 
         ```python
         >>> import numpy as np
@@ -108,18 +107,18 @@ class Events(eqx.Module):
 
         - `array`: 1-D, with fields `x`, `t`, `p` and, unless the sensor is a single row
             (as Tonic's audio data), `y`.
-        - `capacity`: the length to pad to, at least 1; `None` takes the number of events.
-        - `time_unit`: seconds per tick of `t`; Tonic's are microseconds. (Keyword only.)
-        - `origin`: the tick that becomes time 0; `None` takes the earliest event's.
-            Events before it get negative times. (Keyword only.)
+        - `capacity`: the length to pad to, at least 1; by default the number of events.
+        - `time_unit`: seconds per tick of `t`; in Tonic a microsecond. (Keyword only.)
+        - `origin`: the tick that becomes time 0, by default that of the earliest event.
+            Earlier events have negative times. (Keyword only.)
 
         **Returns:**
 
-        An `Events`, the padding at the end.
+        An `Events` with the padding at its end.
 
         **Raises:** `ValueError` if a field is missing, if there are more events than
-        `capacity` (truncate by `array[:capacity]` where that is meant), if a time is NaN or
-        infinite, or if `p` holds anything but `{0, 1}` or `{-1, 1}`.
+        `capacity` (`array[:capacity]` truncates them), if a time is NaN or infinite, or if
+        `p` has other values than `{0, 1}` or `{-1, 1}`.
         """
         names = array.dtype.names or ()
         if array.ndim != 1 or not {"x", "t", "p"} <= set(names):
@@ -134,11 +133,11 @@ class Events(eqx.Module):
         if array.size > capacity:
             raise ValueError(
                 f"`capacity` must be at least the number of events, {array.size}, got "
-                f"{capacity}. To keep the first ones only, pass `array[:capacity]`."
+                f"{capacity}. To keep only the first ones, pass `array[:capacity]`."
             )
         polarities = set(np.unique(array["p"]).astype(float).tolist())
         if not (polarities <= {0.0, 1.0} or polarities <= {-1.0, 1.0}):
-            raise ValueError(f"`p` must hold 0 and 1, or -1 and 1, got {sorted(polarities)}.")
+            raise ValueError(f"`p` must be 0 and 1, or -1 and 1, got {sorted(polarities)}.")
         seconds = _multiples(_since_origin(array["t"], origin), time_unit)
 
         def padded(values: Any, dtype: Any) -> np.ndarray:
@@ -161,8 +160,8 @@ def to_frames(
 ) -> Float[Array, "{seq_length} 2 height width"]:
     """Counts events per pixel and polarity, in windows of `dt` seconds.
 
-    Frame k counts the events with `k·dt ≤ t < (k+1)·dt`; one exactly on an edge belongs to
-    the later frame, for times that came as integer ticks too.
+    Frame k counts the events with `k·dt ≤ t < (k+1)·dt`. An event exactly on an edge belongs to
+    the later frame, also for times that were integer ticks.
 
     ```python
     >>> from jaxsnn_eqx.events import Events, to_frames
@@ -184,12 +183,12 @@ def to_frames(
 
     **Returns:**
 
-    Counts of shape `"time 2 height width"`, off and then on, in the dtype of `events.t`. Left
-    out are events before 0 or from `seq_length·dt` on, off the sensor, masked, or with a NaN
-    or infinite time, or of polarity 0 or NaN: of all events but `frames.sum()`. The
-    derivative is zero. (`jnp.minimum(frames, 1)` are spikes.)
+    Counts of shape `"time 2 height width"`, off and then on, in the dtype of `events.t`. Events
+    are left out if they are before 0 or from `seq_length·dt` on, off the sensor, masked, at a
+    NaN or infinite time, or of polarity 0 or NaN; `frames.sum()` is the number of the others.
+    The derivative is zero. `jnp.minimum(frames, 1)` turns counts into spikes.
 
-    **Raises:** `ValueError` for sizes that are no ints of at least 1, and for `dt ≤ 0`.
+    **Raises:** `ValueError` for sizes that are not ints of at least 1, and for `dt ≤ 0`.
     """
     seq_length, size = _sizes("seq_length", seq_length, sensor_size)
     edges = _edges(seq_length, dt, events.t.dtype)
@@ -200,10 +199,10 @@ def to_frames(
 def to_frames_by_count(
     events: Events, seq_length: int, sensor_size: tuple[int, int], event_count: int
 ) -> Float[Array, "{seq_length} 2 height width"]:
-    """Counts events per pixel and polarity, `event_count` events to a frame.
+    """Counts events per pixel and polarity, with `event_count` events in each frame.
 
     Frame k counts the events from `k·event_count` up to `(k+1)·event_count`, in order of
-    time (of events at one time, in order of the array).
+    time (events at the same time in order of the array).
 
     ```python
     >>> from jaxsnn_eqx.events import Events, to_frames_by_count
@@ -219,15 +218,15 @@ def to_frames_by_count(
     - `events`: an `Events`.
     - `seq_length`: number of frames, at least 1. A Python int.
     - `sensor_size`: `(height, width)` in pixels. Python ints.
-    - `event_count`: events to a frame, at least 1. A Python int.
+    - `event_count`: events in a frame, at least 1. A Python int.
 
     **Returns:**
 
-    Counts as `to_frames` returns them. Events that it would leave out for their place,
-    polarity or mask are not counted here either, nor are events after the last full window;
-    a frame that the recording did not fill holds what there was. The derivative is zero.
+    Counts as `to_frames` returns them. Events that it leaves out for their place, polarity or
+    mask are left out here too, and so are events after the last frame. A frame for which there
+    are too few events counts fewer. The derivative is zero.
 
-    **Raises:** `ValueError` for sizes that are no ints of at least 1.
+    **Raises:** `ValueError` for sizes that are not ints of at least 1.
     """
     seq_length, size = _sizes("seq_length", seq_length, sensor_size)
     event_count = _positive_int("event_count")(event_count)
@@ -239,11 +238,17 @@ def to_frames_by_count(
 def to_voxel_grid(
     events: Events, n_bins: int, sensor_size: tuple[int, int]
 ) -> Float[Array, "{n_bins} height width"]:
-    """Polarities per pixel, shared between the two nearest of `n_bins` instants.
+    r"""Polarities per pixel, divided between the two nearest of `n_bins` points in time.
 
-    With `s = (n_bins − 1)·(t − t_first) / (t_last − t_first)`, an event of polarity p adds
-    `p·max(0, 1 − |b − s|)` to bin b: the first event is all in the first bin, the last one
-    all in the last, and the grid sums to the sum of the polarities.
+    An event of polarity $p$ at time $t$ adds $p \max(0, 1 - \left|b - s\right|)$ to bin $b$,
+    with its position
+
+    $$
+    s = (n_\text{bins} - 1) \frac{t - t_\text{first}}{t_\text{last} - t_\text{first}}
+    $$
+
+    The first event is completely in the first bin and the last one in the last, and the sum of
+    the grid is the sum of the polarities.
 
     ```python
     >>> from jaxsnn_eqx.events import Events, to_voxel_grid
@@ -257,29 +262,29 @@ def to_voxel_grid(
 
     **Arguments:**
 
-    - `events`: an `Events`. Floating `p` weigh their events.
+    - `events`: an `Events`. Floating `p` are weights of their events.
     - `n_bins`: number of bins, at least 1. A Python int.
     - `sensor_size`: `(height, width)` in pixels. Python ints.
 
     **Returns:**
 
-    The grid, of shape `"bins height width"`, in the dtype of `events.t`. `t_first` and
-    `t_last` are those of the events that count: not masked, on the sensor, at a finite time.
-    If they are equal, or with one bin, everything is in the first bin. A NaN polarity gives
-    NaN in the event's two bins.
+    The grid, of shape `"bins height width"`, in the dtype of `events.t`. `t_first` and `t_last`
+    are the first and last time of the events that are not left out. If they are equal, or with
+    one bin, all events are in the first bin. A NaN polarity gives NaN in the event's two bins.
 
-    Differentiable with respect to `p` and `t`, through `t_first` and `t_last` too (which
-    several events at that time share). At an instant, the derivative is that of the interval
-    after it, at the last one that of the interval before it.
+    Differentiable with respect to `p` and `t`, also through `t_first` and `t_last` (several
+    events at that time share the derivative). At the time of a bin, the derivative is that of
+    the interval after it; at the last bin, that of the interval before it.
 
-    **Raises:** `ValueError` for sizes that are no ints of at least 1.
+    **Raises:** `ValueError` for sizes that are not ints of at least 1.
 
     Source: Zhu, Yuan, Chaney & Daniilidis, "Unsupervised Event-based Learning of Optical
     Flow, Depth, and Egomotion", CVPR (2019).
     """
     n_bins, size = _sizes("n_bins", n_bins, sensor_size)
     kept = _kept(events, size)
-    # twice `where`: neither values nor derivatives of what is left out may be NaN
+    # `where` before and after the arithmetic: with the second alone, a NaN in an event that is
+    # left out would still be in the derivative
     t = jnp.where(kept, events.t, 0)
     first = jnp.min(jnp.where(kept, t, jnp.inf), initial=jnp.inf)
     last = jnp.max(jnp.where(kept, t, -jnp.inf), initial=-jnp.inf)
@@ -307,10 +312,15 @@ def to_time_surface(
     tau: float,
     dt: float = 1e-3,
 ) -> Float[Array, "{seq_length} 2 height width"]:
-    """How recent the last event of each pixel and polarity is, at the end of each window.
+    r"""How recent the last event of each pixel and polarity is, at the end of each window.
 
-    `exp(−((k+1)·dt − t_last) / tau)` in surface k, with `t_last` the time of the last event in
-    `[0, (k+1)·dt)`; 0 where there was none yet.
+    With $t_\text{last}$ the time of the last event in $[0, (k + 1) dt)$, surface $k$ is
+
+    $$
+    \exp \left( -\frac{(k + 1) dt - t_\text{last}}{\tau} \right)
+    $$
+
+    and 0 where there was no event yet.
 
     ```python
     >>> from jaxsnn_eqx.events import Events, to_time_surface
@@ -332,13 +342,13 @@ def to_time_surface(
     **Returns:**
 
     Surfaces in [0, 1), of shape `"time 2 height width"`, off and then on, in the dtype of
-    `events.t`. The events that `to_frames` leaves out are left out here.
+    `events.t`. The events that `to_frames` leaves out are left out here too.
 
-    The derivative with respect to the `t` of a last event is the surface over `tau`; of
-    events at one time, the last in the array has it. With respect to `p` it is zero.
+    The derivative with respect to the `t` of a last event is the surface divided by `tau`; of
+    events at the same time, the last in the array counts. With respect to `p` it is zero.
 
-    **Raises:** `ValueError` for sizes that are no ints of at least 1, and for `tau` or `dt`
-    not positive.
+    **Raises:** `ValueError` for sizes that are not ints of at least 1, and for a `tau` or `dt`
+    that is not positive.
 
     Source: Lagorce et al., "HOTS: A Hierarchy of Event-Based Time-Surfaces for Pattern
     Recognition", IEEE TPAMI (2017).
@@ -348,8 +358,8 @@ def to_time_surface(
     edges = _edges(seq_length, dt, events.t.dtype)
     kept = _kept(events, size) & _signed(events)
     window = jnp.where(kept, _frame_of(events, edges), seq_length)
-    # the largest integer rank instead of the latest time: it may be gathered by, and a
-    # gather has a derivative that a scatter's maximum lacks
+    # The last event of a pixel is found by its integer rank, and its time is then gathered: a
+    # gather has a derivative, and the maximum of a scatter has none.
     rank = _rank(events, kept) + 1
     last = jnp.zeros((seq_length, 2, *size), jnp.int32)
     last = last.at[_inside(window, seq_length), _channel(events), events.y, events.x].max(
@@ -374,10 +384,10 @@ def _since_origin(ticks: np.ndarray, origin: Any) -> np.ndarray:
 
 
 def _multiples(n: np.ndarray, unit: float) -> np.ndarray:
-    """`n·unit` of the decimal that `unit` is written as, rounded once.
+    """`n·unit`, computed from the decimal digits of `unit` and rounded once.
 
-    So that 3000 ticks of 1e-6 and 3 steps of 1e-3 are the same number, and an event on the
-    edge of a window is on it.
+    3000 ticks of 1e-6 and 3 steps of 1e-3 are then the same number, so that an event on the
+    edge of a window is exactly on it.
     """
     decimal = Fraction(repr(unit))
     return n * float(decimal.numerator) / float(decimal.denominator)
@@ -394,7 +404,7 @@ def _edges(seq_length: int, dt: float, dtype: Any) -> np.ndarray:
 
 
 def _frame_of(events: Events, edges: np.ndarray) -> Array:
-    """The window of each event; one past the last (or -1) where it is in none."""
+    """The window of each event; one past the last (or -1) if it is in none."""
     return jnp.searchsorted(jnp.asarray(edges), events.t, side="right").astype(jnp.int32) - 1
 
 
@@ -412,7 +422,7 @@ def _channel(events: Events) -> Array:
 
 
 def _rank(events: Events, kept: Array) -> Array:
-    """The place of each event in time among those kept; the others come after them."""
+    """The place of each event in the order of time; those left out come last."""
     order = jnp.argsort(jnp.where(kept, events.t, jnp.inf), stable=True)
     places = jnp.arange(order.size, dtype=jnp.int32)
     return jnp.zeros_like(places).at[order].set(places, unique_indices=True)

@@ -1,8 +1,7 @@
-"""The reference's functions, by their own names: `jaxsnn.discrete.encode`.
+"""The functions of `jaxsnn.discrete.encode`, under their own names.
 
-Code written against jaxsnn ports by changing an import. Underneath they run what the
-modules of this package run. Where the reference's page and its code disagree, the
-docstrings say what holds here.
+Users of jaxsnn change only an import. The functions run the modules of this package. Where
+jaxsnn's documentation and its code disagree, the docstrings state what these functions do.
 """
 
 from typing import Any
@@ -35,9 +34,9 @@ def constant_current_lif_encode(
     params: LIFParameters = _DEFAULT,
     dt: float = 0.001,
 ) -> tuple[Float[Array, "{seq_length} *shape"], Float[Array, "{seq_length} *shape"]]:
-    """The potentials and spikes of LIF neurons under constant input currents.
+    """The potentials and spikes of LIF neurons with constant input currents.
 
-    The page's own example holds with its threshold of 1:
+    The example of jaxsnn's documentation needs a threshold of 1:
 
     ```python
     >>> import numpy as np
@@ -54,18 +53,19 @@ def constant_current_lif_encode(
     **Arguments:**
 
     - `input_current`: the currents (dimensionless), of any shape.
-    - `seq_length`: number of steps, at least 1. A Python int: `static_argnums` under jit.
+    - `seq_length`: number of steps, at least 1. A Python int, so it needs `static_argnums`
+        under `jax.jit`.
     - `params`: a `LIFParameters`; `tau_syn` is not used.
     - `dt`: length of a step in seconds.
 
     **Returns:**
 
-    `(potentials, spikes)`, both of shape `"seq_length *shape"`, as on the page. (The released
-    code returns the final potential alone, takes only 1-D input and neither `params` nor `dt`,
-    and gives half a spike exactly at the threshold, where here there is none.)
+    `(potentials, spikes)`, both of shape `"seq_length *shape"`, as in jaxsnn's documentation.
+    Its released code returns only the final potential, takes 1-D input without `params` and
+    `dt`, and returns half a spike exactly at the threshold, where this function returns none.
 
     Equation, derivative and errors: `jaxsnn_eqx.ConstantCurrentLIFEncoder`, which returns
-    the spikes alone.
+    only the spikes.
     """
     encoder = _lif.ConstantCurrentLIFEncoder(seq_length, params, dt)
     return _trace(encoder, input_current)
@@ -78,7 +78,7 @@ def lif_current_encoder(
     params: LIFParameters = _DEFAULT,
     dt: float = 0.001,
 ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
-    """One Euler step of `v' = (v_leak − v + i) / tau_mem`, a spike where `v > v_th`, the reset.
+    """One step of LIF neurons: an Euler step, a spike if `v > v_th`, and the reset.
 
     ```python
     >>> from jaxsnn_eqx.functional import lif_current_encoder
@@ -91,8 +91,8 @@ def lif_current_encoder(
 
     - `voltage`: the potentials before the step, of any shape.
     - `input_current`: the currents in this step (dimensionless), of the same shape.
-    - `params`: a `LIFParameters`; `tau_syn` is not used: the current is an input, and the
-        page's `i' = −i / tau_syn` is not stepped, as in the released code.
+    - `params`: a `LIFParameters`; `tau_syn` is not used, since the current is the input. The
+        equation `i' = −i / tau_syn` of jaxsnn's documentation is not in its code either.
     - `dt`: length of a step in seconds.
 
     **Returns:**
@@ -122,8 +122,8 @@ def one_hot(
 
     **Arguments:**
 
-    - `x`: class indices, of any shape (the reference takes 1-D only). An index outside
-        [0, k), or a float that is no index, gives zeros.
+    - `x`: class indices, of any shape (in jaxsnn 1-D). An index outside [0, k), or a float that
+        is not an integer, gives zeros.
     - `k`: number of classes, at least 1. A Python int.
     - `dtype`: dtype of the result.
 
@@ -162,14 +162,14 @@ def spatio_temporal_encode(
     - `seq_length`: number of steps, at least 1. A Python int.
     - `t_late`: time of the spike of 1, in seconds. Above `t_early`.
     - `dt`: length of a step in seconds. Positive.
-    - `t_early`: time of the spike of 0, in seconds. At least 0. (On the reference's page, but
+    - `t_early`: time of the spike of 0, in seconds. At least 0. (In jaxsnn's documentation, but
         not in its code.)
 
     **Returns:**
 
-    Spikes of shape `"seq_length *shape"`. As in the reference, a spike that would fall
-    outside the window is put into its first or last step, where the derivative is zero;
-    `jaxsnn_eqx.SpatioTemporalEncoder` refuses such a window instead.
+    Spikes of shape `"seq_length *shape"`. As in jaxsnn, a spike outside the window is put into
+    its first or last step, where the derivative is zero; `jaxsnn_eqx.SpatioTemporalEncoder`
+    refuses such a window instead.
 
     Derivative and NaN: `jaxsnn_eqx.SpatioTemporalEncoder`.
     """

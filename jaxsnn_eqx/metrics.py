@@ -1,4 +1,4 @@
-"""What spikes cost, and how far apart two spike trains are."""
+"""Firing rates, operations, and distances between spike trains."""
 
 import math
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ def firing_rate(
     - `spikes`: of shape `"time *shape"`.
     - `dt`: length of a step in seconds. Positive. (Keyword only.)
 
-    Spikes of −1 count against those of 1: take `jnp.abs` of a signed train before.
+    Spikes of −1 are subtracted: apply `jnp.abs` to signed spikes first.
     **Derivative:** exact. **NaN** gives NaN.
 
     **Raises:** `ValueError` for a `dt` that is not positive.
@@ -52,7 +52,7 @@ def firing_rate(
 
 @_checked
 def sparsity(spikes: Shaped[ArrayLike, "..."] | _NestedNumbers) -> Float[Array, ""]:
-    """The share of steps and neurons without a spike: 1 for silence.
+    """The fraction of steps and neurons without a spike: 1 if there is none.
 
     ```python
     >>> import jax.numpy as jnp
@@ -64,7 +64,7 @@ def sparsity(spikes: Shaped[ArrayLike, "..."] | _NestedNumbers) -> Float[Array, 
 
     **Arguments:**
 
-    - `spikes`: of any shape; whatever is not 0 is a spike.
+    - `spikes`: of any shape; every value other than 0 is a spike.
 
     **Derivative:** zero. **NaN** gives NaN.
 
@@ -78,7 +78,7 @@ def sparsity(spikes: Shaped[ArrayLike, "..."] | _NestedNumbers) -> Float[Array, 
 def silent_neurons(
     spikes: Shaped[ArrayLike, "*samples time neurons"] | _NestedNumbers,
 ) -> Float[Array, ""]:
-    """The share of neurons that never spike: what does not learn through a narrow surrogate.
+    """The fraction of neurons that never spike; with a narrow surrogate they learn little.
 
     ```python
     >>> import jax.numpy as jnp
@@ -90,8 +90,8 @@ def silent_neurons(
 
     **Arguments:**
 
-    - `spikes`: of shape `"*samples time neurons"`: one sequence, or a batch of them in front,
-        in all of which a neuron must be silent to be counted.
+    - `spikes`: of shape `"*samples time neurons"`: one sequence, or a batch in front. A neuron
+        is counted if it is silent in all of them.
 
     **Derivative:** zero. **NaN** gives NaN.
     """
@@ -101,14 +101,14 @@ def silent_neurons(
 
 
 class SynapticOperations(NamedTuple):
-    """Operations of one inference: over all steps, all synapses."""
+    """Operations of one inference, over all steps and synapses."""
 
     accumulates: Float[Array, ""]
-    """Those that a spike of −1, 0 or 1 brings: additions alone."""
+    """Those for inputs of −1, 0 and 1, which need only additions."""
     multiplies: Float[Array, ""]
-    """Those that another value brings: multiplications too."""
+    """Those for other inputs, which need multiplications too."""
     dense: Float[Array, ""]
-    """What it would be if no input were ever 0."""
+    """The number of operations if no input were 0."""
 
 
 @_checked
@@ -118,11 +118,12 @@ def synaptic_operations(
     *,
     key: PRNGKeyArray | None = None,
 ) -> SynapticOperations:
-    """How many synapses are used in one inference: each input that is not 0, times its fan-out.
+    """How many synapses are used in one inference: every input that is not 0 uses its fan-out.
 
     The fan-out of an input is the number of its weights that are not 0; at the borders of a
-    convolution it is less. Counted are `OverTime` of a `Linear`, `Conv` or `ConvTranspose`, and
-    the lateral connections of `Recurrent`; not biases, normalisation, pooling and neurons.
+    convolution it is smaller. The count includes `OverTime` of a `Linear`, `Conv` or
+    `ConvTranspose`, and the lateral connections of `Recurrent`. It does not include biases,
+    normalisation, pooling and neurons.
 
     ```python
     >>> import equinox as eqx, jax
@@ -138,17 +139,17 @@ def synaptic_operations(
     **Arguments:**
 
     - `network`: a `Network`.
-    - `x`: what it is called on.
-    - `key`: for layers that draw. (Keyword only.)
+    - `x`: the input of the network.
+    - `key`: for layers that draw random numbers. (Keyword only.)
 
     **Returns:**
 
-    A `SynapticOperations`; `jax.vmap` it over a batch. A layer's operations accumulate if all
-    its inputs are −1, 0 or 1, and multiply otherwise (so do NaN). In float32 they are exact to
-    2^24, and to seven digits beyond. Derivatives are zero.
+    A `SynapticOperations`; use `jax.vmap` for a batch. The operations of a layer are
+    accumulates if all its inputs are −1, 0 or 1, and multiplies otherwise (also for NaN). In
+    float32 the counts are exact up to 2^24, and have seven digits above. Derivatives are zero.
 
-    **Raises:** `ValueError` for another layer with weights, such as an `eqx.nn.MLP`: its parts
-    are counted as layers of the network.
+    **Raises:** `ValueError` for other layers with weights, such as an `eqx.nn.MLP`: make its
+    parts layers of the network to count them.
 
     Source: effective and dense operations of Yik et al. (2025), as above.
     """
@@ -163,11 +164,16 @@ def van_rossum_distance(
     tau: float,
     dt: float = 1e-3,
 ) -> Float[Array, "*shape"]:
-    """The distance between spike trains that are filtered with an exponential.
+    r"""The distance between spike trains that are filtered with an exponential.
 
-    `D² = (1/tau) ∫ (f_a − f_b)² dt`, with `f = Σ_i exp(−(t − t_i)/tau)` from each spike on, to
-    the end of time: exact, without a grid finer than the spikes'. A spike more gives `D² =
-    1/2`; two spikes far apart, `D² = 1`.
+    With $f(t)$ the sum of $e^{-(t - t_i) / \tau}$ over all spikes before $t$,
+
+    $$
+    D^2 = \frac{1}{\tau} \int_0^\infty (f_a(t) - f_b(t))^2 \, dt
+    $$
+
+    The integral is exact: it does not depend on a grid. One additional spike gives $D^2 = 1/2$;
+    two spikes that are far apart give $D^2 = 1$.
 
     ```python
     >>> import jax.numpy as jnp
@@ -180,32 +186,33 @@ def van_rossum_distance(
 
     **Arguments:**
 
-    - `a`, `b`: spike trains of one shape, `"time *shape"`; each neuron is compared with its
-        own.
-    - `tau`: time constant, in seconds: short, it compares single spikes, long, their number.
-        Positive. (Keyword only.)
+    - `a`, `b`: spike trains of the same shape, `"time *shape"`, compared neuron by neuron.
+    - `tau`: time constant, in seconds. A short one compares the times of single spikes, a long
+        one their number. Positive. (Keyword only.)
     - `dt`: length of a step in seconds. Positive. (Keyword only.)
 
     **Returns:**
 
-    A distance for each neuron, dimensionless. **Derivative:** the formula's, with respect to
-    both trains; 0 where they are equal. **NaN** gives NaN.
+    A distance for each neuron, dimensionless. **Derivative:** exact, with respect to both
+    trains; 0 where they are equal. **NaN** gives NaN.
 
     Source: van Rossum, "A Novel Spike Distance", Neural Computation 13 (2001).
     """
     tau, dt = _positive_number("tau")(tau), _positive_number("dt")(dt)
     a, b = _as_wide(a), _as_wide(b)
     if a.shape != b.shape:
-        raise ValueError(f"`a` and `b` must be of one shape, got {a.shape} and {b.shape}.")
+        raise ValueError(f"`a` and `b` must have the same shape, got {a.shape} and {b.shape}.")
     a, b = _same_dtype(a, b)
-    # by what is lost in a step: `exp(-dt / tau)`, near 1, would be rounded too coarsely
+    # 1 − exp(−dt / tau), which a trace loses in a step. For a long `tau` it is small, and
+    # float32 has all its digits. exp(−dt / tau) itself is then close to 1, where float32 keeps
+    # few of those digits, and the error would add up over the steps.
     leak = jnp.asarray(-math.expm1(-dt / tau), a.dtype)
     last, traces = _leaky_sums(leak, a - b)
-    # within a step the trace decays, after the last one to the end of time; from squares alone,
-    # so that nothing cancels
+    # The integral over each step, in which the trace decays, and over the time after the last
+    # step. All terms are squares, so that no digits are lost by cancellation.
     within = -math.expm1(-2 * dt / tau)
     squared = (within * jnp.sum(traces**2, axis=0) + (1 - within) * last**2) / 2
-    different = squared != 0  # of equal trains, the root has no derivative
+    different = squared != 0  # at 0, for equal trains, the root has no derivative
     return jnp.where(different, jnp.sqrt(jnp.where(different, squared, 1)), 0)
 
 
@@ -226,9 +233,9 @@ def victor_purpura_distance(
     cost: float,
     dt: float = 1e-3,
 ) -> Float[Array, ""]:
-    """The least cost of making one spike train of another, spike by spike.
+    """The lowest cost of turning one spike train into another.
 
-    A spike put in or taken out costs 1; one moved by t seconds costs `cost · t`.
+    Adding or removing a spike costs 1; moving it by t seconds costs `cost · t`.
 
     ```python
     >>> import jax.numpy as jnp
@@ -236,24 +243,24 @@ def victor_purpura_distance(
     >>> a, b = jnp.zeros((2, 50)).at[0, 10].set(1.0).at[1, 15].set(1.0)
     >>> float(victor_purpura_distance(a, b, cost=100.0))  # moved by 5 ms
     0.5
-    >>> float(victor_purpura_distance(a, b, cost=1000.0))  # taken out, and put in
+    >>> float(victor_purpura_distance(a, b, cost=1000.0))  # removed and added
     2.0
 
     ```
 
     **Arguments:**
 
-    - `a`, `b`: spike trains, `"time"` each: whatever is above 0 is one spike. `jax.vmap` it
-        over neurons.
-    - `cost`: per second, in hertz: at 0 only the spikes' numbers count. At least 0. (Keyword
-        only.)
+    - `a`, `b`: spike trains of shape `"time"`: every value above 0 is one spike. Use `jax.vmap`
+        for several neurons.
+    - `cost`: cost per second, in hertz; at 0 only the numbers of spikes matter. At least 0.
+        (Keyword only.)
     - `dt`: length of a step in seconds. Positive. (Keyword only.)
 
     **Returns:**
 
-    The distance. Time grows with the product of the lengths: for few spikes in a long time,
-    see `victor_purpura_of_times`. **Derivative:** zero, as spikes are put on a grid. **NaN**
-    gives NaN.
+    The distance. The time to compute it grows with the product of the lengths: for few spikes
+    in long trains, use `victor_purpura_of_times`. **Derivative:** zero, since the times are
+    those of steps. **NaN** gives NaN.
 
     **Raises:** `ValueError` for an argument outside the ranges above.
 
@@ -262,7 +269,7 @@ def victor_purpura_distance(
     """
     dt, cost = _positive_number("dt")(dt), _cost(cost)
     a, b = _same_dtype(_as_wide(a), _as_wide(b))
-    # in steps, which are whole numbers
+    # in steps, which are whole numbers and so exact
     steps_a, steps_b = (jnp.arange(x.size, dtype=x.dtype) for x in (a, b))
     distance = _least_cost(
         steps_a, a > 0, steps_b, b > 0, jnp.asarray(cost * dt, steps_a.dtype)
@@ -296,15 +303,16 @@ def victor_purpura_of_times(
 
     **Arguments:**
 
-    - `a`, `b`: times in seconds, in any order. In float32 they hold seven digits.
-    - `cost`: per second, in hertz. At least 0. (Keyword only.)
-    - `a_mask`, `b_mask`: False for padding, whatever the time there; by default all count.
+    - `a`, `b`: times in seconds, in any order. In float32 they have seven digits.
+    - `cost`: cost per second, in hertz. At least 0. (Keyword only.)
+    - `a_mask`, `b_mask`: False for padding, whose times are ignored; by default all True.
         (Keyword only.)
 
     **Returns:**
 
-    The distance. Time grows with the product of the lengths. **Derivative:** the formula's:
-    ±`cost` for a spike that is moved, 0 for one that is taken out or put in. **NaN** gives NaN.
+    The distance. The time to compute it grows with the product of the lengths. **Derivative:**
+    exact: ±`cost` for a spike that is moved, 0 for one that is removed or added. **NaN** gives
+    NaN.
 
     **Raises:** `ValueError` for an argument outside the range above.
 
@@ -326,7 +334,7 @@ def _cost(cost: float) -> float:
 
 
 def _in_order(name: str, times: Array, mask: ArrayLike | None) -> tuple[Array, Array]:
-    if times.ndim != 1:  # a list's shape has not been checked
+    if times.ndim != 1:  # the annotation does not check the shape of a list
         raise ValueError(f"`{name}` must have one axis, got shape {times.shape}.")
     mask = jnp.ones(times.shape, bool) if mask is None else jnp.asarray(mask)
     times = jnp.where(mask, times, 0)
@@ -338,8 +346,9 @@ def _in_order(name: str, times: Array, mask: ArrayLike | None) -> tuple[Array, A
 def _least_cost(
     a: Array, counts_a: Array, b: Array, counts_b: Array, cost: Array
 ) -> Float[Array, ""]:
-    """The recursion over spikes; the one loop of the package runs it, over those of `a`."""
-    # row by row: the least cost for the first spikes of `a` and those of `b` up to each
+    """The recursion over the spikes of `a`, run by `integrate`."""
+    # A row has the lowest costs for the spikes of `a` so far, and the first 0, 1, 2, ... of
+    # `b`.
     zero = jnp.zeros(1, a.dtype)
     inserted = jnp.concatenate([zero, jnp.cumsum(counts_b.astype(a.dtype))])
 
@@ -348,7 +357,7 @@ def _least_cost(
         moved = jnp.where(counts_b, row[:-1] + cost * jnp.abs(b - time), jnp.inf)
         never = jnp.full(1, jnp.inf, row.dtype)
         least = jnp.minimum(row + 1, jnp.concatenate([never, moved]))
-        # or a spike of `b` put in: the least so far, and all those put in since
+        # or by adding spikes of `b`: the lowest cost so far, plus one for each added since
         least = jax.lax.cummin(least - inserted) + inserted
         return jnp.where(counts, least, row), None
 
@@ -398,8 +407,8 @@ def _of_synapses(layer: Any, name: str, xs: Array) -> SynapticOperations:
         weights = jtu.tree_leaves(eqx.filter(layer, eqx.is_inexact_array))
         if weights and not isinstance(layer, _ELEMENTWISE):
             raise ValueError(
-                f"the synapses of `{name}` (`{type(layer).__name__}`) cannot be counted: put "
-                "its parts into the network, each in an `OverTime`."
+                f"the synapses of `{name}` (`{type(layer).__name__}`) cannot be counted: make "
+                "its parts layers of the network, each in an `OverTime`."
             )
         return _no_operations()
 
@@ -419,8 +428,8 @@ def _of_synapses(layer: Any, name: str, xs: Array) -> SynapticOperations:
 
 
 def _fan_out(layer: Any, weight: Array, shape: tuple) -> Array:
-    # with weights of 0 and 1, what an input changes in the sum of the outputs is how many
-    # it reaches
+    # With all weights 0 or 1, the derivative of the sum of the outputs with respect to an input
+    # is the number of outputs that it reaches.
     dtype = jnp.result_type(float)
     layer = eqx.tree_at(lambda m: m.weight, layer, weight)
     layer = jtu.tree_map(lambda a: a.astype(dtype) if eqx.is_array(a) else a, layer)

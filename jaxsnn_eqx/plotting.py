@@ -1,7 +1,8 @@
-"""Pictures of spikes, potentials and encoders; needs matplotlib, and nothing here imports it.
+"""Pictures of spikes, potentials and encoders, with matplotlib.
 
-`from jaxsnn_eqx import plotting`, with the extra `jaxsnn_eqx[plot]`. Each function draws into
-the axes that it is given and returns them; without, it makes a figure with `pyplot`.
+Install the extra `jaxsnn_eqx[plot]`, and use `from jaxsnn_eqx import plotting`: the package
+does not import it by itself. Each function draws into the given axes, or into a new figure, and
+returns the axes.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 INPUT, SPIKE, NEGATIVE, NOT_FINITE = "tab:blue", "black", "tab:red", "tab:gray"
-MARK = 0.8  # height of the largest spike, in rows
+MARK = 0.8  # height of the largest spike, as a fraction of a row
 
 
 @checked
@@ -32,9 +33,9 @@ def raster(
 ) -> Axes:
     """Draws spikes as marks: a row for each neuron, time to the right.
 
-    The mark of step t, counted from 0, is at `t · dt`, and its height is that of its spike
-    beside the largest of all: only graded spikes differ. Positive ones are black, negative
-    ones red. What is not finite is a grey cross, and never left out.
+    The mark of step t, counted from 0, is at `t · dt`. Its height is proportional to the spike,
+    so only graded spikes differ. Positive spikes are black, negative ones red, and values that
+    are not finite are grey crosses.
 
     ```python
     >>> import jax.numpy as jnp
@@ -51,13 +52,13 @@ def raster(
     - `spikes`: of shape `"time *shape"`. Row i, from the bottom, is neuron i of the flattened
         `shape`.
     - `dt`: length of a step in seconds. Positive. (Keyword only.)
-    - `ax`: the axes to draw into; by default those of a new figure. (Keyword only.)
+    - `ax`: the axes to draw into, by default those of a new figure. (Keyword only.)
 
     **Returns:**
 
     The axes.
 
-    **Raises:** `ValueError` for a `dt` that is not positive, or spikes without a time axis.
+    **Raises:** `ValueError` for a `dt` that is not positive, or for spikes without a time axis.
     """
     dt = positive_number("dt")(dt)
     rows = _rows("spikes", spikes)
@@ -88,12 +89,12 @@ def potential_trace(
     v_th: Shaped[ArrayLike, "..."] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draws potentials over time, the threshold, and marks above them where spikes came.
+    """Draws potentials over time, the threshold, and marks for the spikes above them.
 
-    A line for each neuron. The value of step t, counted from 0, is at `t · dt`; those of
-    `trace` are after the reset, so that at a spike the potential is `v_reset` and its way
-    through the threshold is not seen. Each neuron's spikes are a row of their own above all
-    potentials, in its colour, the first neuron's lowest.
+    There is a line for each neuron. The value of step t, counted from 0, is at `t · dt`. The
+    potentials of `trace` are those after the reset, so at a spike they are `v_reset`, and do
+    not cross the threshold. The spikes of each neuron are a row above all potentials, in its
+    colour; the first neuron's row is the lowest.
 
     ```python
     >>> from jaxsnn_eqx import ConstantCurrentLIFEncoder, plotting, trace
@@ -107,12 +108,12 @@ def potential_trace(
 
     **Arguments:**
 
-    - `potentials`: of shape `"time *shape"`; what is not finite leaves a gap.
-    - `spikes`: of the same shape, such as `trace` returns beside them; what is not zero is
-        marked. `None` marks none.
+    - `potentials`: of shape `"time *shape"`; values that are not finite leave a gap.
+    - `spikes`: of the same shape, as `trace` returns them; values other than 0 are marked. By
+        default there are no marks.
     - `dt`: length of a step in seconds. Positive. (Keyword only.)
-    - `v_th`: the threshold, or an array of them; each a dashed line. (Keyword only.)
-    - `ax`: the axes to draw into; by default those of a new figure. (Keyword only.)
+    - `v_th`: the threshold, or an array of thresholds, drawn as dashed lines. (Keyword only.)
+    - `ax`: the axes to draw into, by default those of a new figure. (Keyword only.)
 
     **Returns:**
 
@@ -141,7 +142,7 @@ def potential_trace(
     if fired is not None:
         shown = np.concatenate([rows[np.isfinite(rows)], thresholds, [0.0]])
         span = (shown.max() - shown.min()) or 1.0
-        # the rows take a twelfth of the potentials' range each, and at most a third together
+        # each row has a twelfth of the height of the potentials, all rows at most a third
         row = span / max(12, 3 * neurons)
         for i in range(neurons):
             middle = shown.max() + (i + 1) * row
@@ -162,10 +163,10 @@ def encoding(
     dt: float | None = None,
     axes: tuple[Axes, Axes] | None = None,
 ) -> tuple[Axes, Axes]:
-    """Draws an input beside the spikes that an encoder makes of it.
+    """Draws an input and its spikes, as an encoder returns them.
 
-    Values are steps at the left, in the rows of their spikes; a signal is a line above, over
-    the time of its spikes. The spikes are a `raster`.
+    Values are bars to the left of their spikes, in the same rows; a signal is a line above its
+    spikes, with the same time axis. The spikes are a `raster`.
 
     ```python
     >>> import jax.numpy as jnp
@@ -180,20 +181,21 @@ def encoding(
 
     **Arguments:**
 
-    - `encoder`: any encoder; with a function in front of it, a `Preprocessed`.
-    - `x`: its input: values of shape `"*shape"`, or a signal `"time *shape"`. Where it makes
-        several channels of a value, the value is as high as their rows.
-    - `key`: for encoders that draw. (Keyword only.)
-    - `dt`: length of a step in seconds, for the axis alone; by default the encoder's own, or
-        1 ms where it has none. (Keyword only.)
-    - `axes`: two axes to draw into, the input's and the spikes'; by default those of a new
+    - `encoder`: any encoder.
+    - `x`: its input: values of shape `"*shape"`, or a signal of shape `"time *shape"`. If the
+        encoder returns several channels for a value, its bar is as high as their rows.
+    - `key`: for encoders that draw random numbers. (Keyword only.)
+    - `dt`: length of a step in seconds, for the time axis; by default the encoder's `dt`, or
+        1 ms if it has none. (Keyword only.)
+    - `axes`: two axes to draw into, for the input and for the spikes; by default those of a new
         figure. (Keyword only.)
 
     **Returns:**
 
     `(of_input, of_spikes)`, the two axes.
 
-    **Raises:** `ValueError` for a `dt` that is not positive, or a signal without a time axis.
+    **Raises:** `ValueError` for a `dt` that is not positive, or for a signal without a time
+    axis.
     """
     if dt is None:
         dt = next(iter(time_steps(encoder).values()), 1e-3)

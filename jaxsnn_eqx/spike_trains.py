@@ -1,8 +1,9 @@
 """Spike trains in three forms: dense, packed into bits, and lists of events.
 
-Dense is what layers take and return: `"time *shape"`, mostly zeros. One bit a step is for
-storage (32 times less than float32); a list of events is for sparse trains and for
-event-driven hardware. Every conversion runs inside `jax.jit` and under `jax.vmap`.
+Layers take and return dense trains of shape `"time *shape"`, which are mostly zeros. Packed
+trains, with one bit per step, are for storage (32 times less than float32). Lists of events are
+for sparse trains and for event-driven hardware. All conversions work inside `jax.jit` and under
+`jax.vmap`.
 """
 
 import math
@@ -28,11 +29,11 @@ def _check_length(length: Any) -> None:
 
 
 class PackedSpikes(eqx.Module):
-    """A spike train of one bit a step, with its length.
+    """A spike train with one bit per step, and its length.
 
-    Made by `pack`; a pytree like any other, so it may be stacked, saved, or indexed over a
-    batch. Bit `t % 8` (the lowest first) of `words[t // 8]` is the step `t`. The length is
-    stored, because the words alone cannot tell 9 steps from 16.
+    `pack` returns it. It is a PyTree, so it can be stacked, saved, or indexed over a batch. Bit
+    `t % 8` (the lowest first) of `words[t // 8]` is step `t`. The length is stored because 9
+    and 16 steps have the same number of words.
 
     ```python
     >>> import jax.numpy as jnp
@@ -64,7 +65,7 @@ class PackedSpikes(eqx.Module):
 
 @_checked
 def pack(spikes: Shaped[ArrayLike, "time *shape"] | _NestedNumbers) -> PackedSpikes:
-    """Packs binary spikes into one bit a step.
+    """Packs binary spikes into one bit per step.
 
     ```python
     >>> from jaxsnn_eqx.spike_trains import pack, unpack
@@ -82,12 +83,11 @@ def pack(spikes: Shaped[ArrayLike, "time *shape"] | _NestedNumbers) -> PackedSpi
 
     **Returns:**
 
-    A `PackedSpikes`; `unpack` gives the same spikes back, exactly. No derivative.
+    A `PackedSpikes`; `unpack` returns exactly the same spikes. There is no derivative.
 
-    **Raises:** `ValueError` if anything but 0 and 1 (a signed or graded spike, NaN) is in
-    a concrete array. Under `jax.jit` and `jax.vmap` values cannot be looked at: there, what
-    is above 0 is a spike, and anything else, NaN included, is none. Signed and graded
-    trains belong in an `EventList`.
+    **Raises:** `ValueError` for values other than 0 and 1, such as signed or graded spikes and
+    NaN; use an `EventList` for those. Under `jax.jit` and `jax.vmap` values cannot be checked:
+    there, values above 0 are spikes, and all others, NaN included, are not.
     """
     spikes = _as_train(spikes)
     if not isinstance(spikes, Tracer):
@@ -117,18 +117,18 @@ def unpack(packed: PackedSpikes, dtype: Any = jnp.float32) -> Shaped[Array, "tim
     """
     dtype = _spike_dtype(jnp.dtype(dtype))
     n_words, *shape = packed.words.shape
-    # `jnp.unpackbits` fails where an axis is empty
+    # `jnp.unpackbits` fails for an empty axis
     bit = jnp.arange(8, dtype=jnp.uint8).reshape(1, 8, *(1 for _ in shape))
     bits = (packed.words[:, None] >> bit) & 1
     return bits.reshape(8 * n_words, *shape)[: packed.length].astype(dtype)
 
 
 class EventList(eqx.Module):
-    """The spikes of a train one by one, padded to a fixed capacity.
+    """A list of the spikes of a train, padded to a fixed capacity.
 
-    Made by `to_events`, in order of time and then of index. One flat index serves a train of
-    any shape, and is what a scatter, a gather or `jax.ops.segment_sum` takes;
-    `jnp.unravel_index(events.index, events.shape)` gives an index per axis.
+    `to_events` returns it, in order of time and then of index. The index is that of the
+    flattened train, as a scatter, a gather or `jax.ops.segment_sum` takes it;
+    `jnp.unravel_index(events.index, events.shape)` is an index per axis.
 
     ```python
     >>> from jaxsnn_eqx.spike_trains import to_events
@@ -143,10 +143,10 @@ class EventList(eqx.Module):
     **Arguments:**
 
     - `t`: the step of each event, of shape `"capacity"`.
-    - `index`: where in the flattened (C order) `shape`, of shape `"capacity"`.
-    - `value`: what the train holds there: 1, or ±1 or more where signed or graded.
-    - `mask`: False for padding, whose other fields are 0.
-    - `dropped`: how many spikes found no place. 0 if the list is complete.
+    - `index`: its index in the flattened (C order) `shape`, of shape `"capacity"`.
+    - `value`: its value: 1, or another number for signed and graded spikes.
+    - `mask`: False for padding, where the other fields are 0.
+    - `dropped`: the number of spikes above the capacity. 0 if the list is complete.
     - `length`: number of steps. Static.
     - `shape`: shape of one step. Static.
     """  # noqa: E501
@@ -180,21 +180,21 @@ def to_events(
     **Arguments:**
 
     - `spikes`: spikes, signed spikes or graded ones, of shape `"time *shape"`.
-    - `capacity`: how many events the list has room for, at least 1. A Python int.
+    - `capacity`: the length of the list, at least 1. A Python int.
 
     **Returns:**
 
     An `EventList`. If there are more spikes than `capacity`, the first ones are kept, and
-    `dropped` counts the others, inside `jax.jit` and outside alike: the list is complete if
-    and only if `dropped` is 0. The values are differentiable; times and places are not.
+    `dropped` is the number of the others, inside and outside of `jax.jit`: the list is complete
+    if and only if `dropped` is 0. The values are differentiable; times and indices are not.
 
-    **Raises:** `ValueError` for a `capacity` that is no int of at least 1.
+    **Raises:** `ValueError` for a `capacity` that is not an int of at least 1.
     """
     spikes = _as_train(spikes)
     capacity = _positive_int("capacity")(capacity)
     length, *shape = spikes.shape
     size = math.prod(shape)
-    # there must be something to gather from
+    # an empty array cannot be gathered from
     flat = spikes.reshape(-1) if spikes.size else jnp.zeros(1, spikes.dtype)
     (at,) = jnp.nonzero(flat, size=capacity, fill_value=flat.size)
     at = at.astype(jnp.int32)
@@ -218,13 +218,13 @@ def from_events(events: EventList) -> Shaped[Array, "time *shape"]:
 
     **Arguments:**
 
-    - `events`: from `to_events`. In a list made otherwise, an event outside `length` or
-        `shape` is left out, and a step and an index may meet only once.
+    - `events`: from `to_events`. In other lists, events outside `length` or `shape` are left
+        out, and each pair of step and index may occur only once.
 
     **Returns:**
 
-    A train of shape `"time *shape"` in the dtype of `events.value`; without the spikes that
-    were `dropped`. Differentiable with respect to `events.value`.
+    A train of shape `"time *shape"` in the dtype of `events.value`, without the `dropped`
+    spikes. Differentiable with respect to `events.value`.
     """
     size = math.prod(events.shape)
     inside = (events.t >= 0) & (events.index >= 0) & (events.index < size) & events.mask

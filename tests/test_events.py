@@ -499,8 +499,8 @@ def test_gradient_of_frames_is_zero():
         ({}, {"capacity": 0}, "`capacity` must be at least 1, got 0"),
         ({}, {"time_unit": 0.0}, "`time_unit` must be positive, got 0.0"),
         ({}, {"origin": float("nan")}, "`origin` must be finite, got nan"),
-        ({"p": 2}, {}, r"`p` must hold 0 and 1, or -1 and 1, got \[0.0, 1.0, 2.0\]"),
-        ({"p": -1}, {}, r"`p` must hold 0 and 1, or -1 and 1, got \[-1.0, 0.0, 1.0\]"),
+        ({"p": 2}, {}, r"`p` must be 0 and 1, or -1 and 1, got \[0.0, 1.0, 2.0\]"),
+        ({"p": -1}, {}, r"`p` must be 0 and 1, or -1 and 1, got \[-1.0, 0.0, 1.0\]"),
     ],
 )
 def test_bad_recordings_are_refused(change, kwargs, message):

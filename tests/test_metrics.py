@@ -325,7 +325,7 @@ def test_trains_of_different_length_can_be_aligned():
         ),
         (
             lambda: metrics.van_rossum_distance([1, 0], [1, 0, 0], tau=1.0),
-            r"`a` and `b` must be of one shape, got \(2,\) and \(3,\)",
+            r"`a` and `b` must have the same shape, got \(2,\) and \(3,\)",
         ),
         (
             lambda: metrics.victor_purpura_distance(jnp.ones(3), jnp.ones(3), cost=-1.0),

@@ -96,7 +96,9 @@ def test_potentials_stay_float32_under_narrow_input():
 )
 def test_a_layer_without_a_potential_is_refused_unless_told_what_to_record(layer):
     name = type(layer).__name__
-    with pytest.raises(ValueError, match=rf"`layer` has no membrane potential, got `{name}`"):
+    with pytest.raises(
+        ValueError, match=rf"`layer` must have a membrane potential, got `{name}`"
+    ):
         snn.trace(layer, XS)
     recorded, out = snn.trace(layer, XS, record=lambda state: state)
     assert all(len(leaf) == len(out) == 20 for leaf in jax.tree.leaves(recorded))

@@ -518,7 +518,7 @@ def test_values_out_of_range_are_clipped_and_nan_is_nan(encoder):
         (lambda: snn.PoissonEncoder(5)(0.5), "`key` must be given to `PoissonEncoder`"),
         (
             lambda: snn.PoissonEncoder(5).run(jnp.int32(0), 0.5, key=jr.key(0)),
-            "`length` must be given to `run` by a layer that encodes values",
+            "`length` must be given to `run` if and only if the layer encodes values",
         ),
         (lambda: snn.PhaseEncoder(5, 25), "`bits` must be at most 24"),
         (lambda: snn.PhaseEncoder(5, 0), "`bits` must be at least 1, got 0"),
