@@ -293,7 +293,7 @@ def test_a_module_of_the_batch_norm_kind_is_refused():
         ),
         (
             lambda: snn.Network([snn.LIF()]).run((), jnp.ones((3, 2)), length=3),
-            r"`length` must be given to `run` if and only if the layer encodes values.*length=3 and",
+            r"`length` must be given to `run` if and only if the layer.*length=3 and",
         ),
         (
             lambda: snn.Network([snn.ConstantCurrentLIFEncoder(3)]).run((), jnp.ones(2)),
