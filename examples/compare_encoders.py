@@ -1,16 +1,16 @@
-"""What a code costs and what it brings: one network on the digits, behind every encoder.
+"""Compares the encoders of values: accuracy and spikes of one network behind each of them.
 
     pip install "jaxsnn_eqx[examples]"
     python examples/compare_encoders.py                # all encoders, three seeds each
-    python examples/compare_encoders.py --only Phase   # those with "Phase" in their names
+    python examples/compare_encoders.py --only Phase   # encoders named "...Phase..."
     python examples/compare_encoders.py --short        # one epoch and one seed, a quick check
 
 Trains the same network of 64-256-10 neurons on scikit-learn's handwritten digits behind each
-encoder of values. Nothing but the encoder differs: same steps, epochs, batches and seeds, no
-distortions, no tuning. The hidden weights are scaled by one rule, until nine in ten of the
-hidden neurons fire for some training digit, since codes differ in how many spikes they
-give. Prints, and writes to compare_encoders.md, the test accuracy, the spikes of the encoder
-and of the hidden layer per digit, and the time of an epoch.
+encoder of values. Only the encoder differs: steps, epochs, batches and seeds are the same,
+without distortions and without tuning. Encoders differ in how many spikes they give, so the
+hidden weights are scaled until nine in ten of the hidden neurons fire for some training digit.
+Prints the test accuracy, the spikes of the encoder and of the hidden layer per digit, and the
+time of an epoch, and writes them to compare_encoders.md.
 """
 
 import argparse
@@ -35,7 +35,7 @@ import jaxsnn_eqx as snn
 CLASSES = 10
 PIXELS = 64
 STEPS = 32  # of 1 ms
-WINDOW = 30e-3  # of the codes of spike times, in seconds
+WINDOW = 30e-3  # in which spike-time encoders fire, in seconds
 HIDDEN = 256
 BATCH_SIZE = 64
 EPOCHS = 30
@@ -43,39 +43,41 @@ LEARNING_RATE = 5e-3
 FIELDS = 4
 
 
-class Code(NamedTuple):
-    """What stands in front of the network."""
+class Setup(NamedTuple):
+    """An encoder in front of the network."""
 
     layers: Callable[[], list[snn.AbstractLayer]]
     features: int = PIXELS
-    gain: float = 1.0  # pixels in [0, 1] times this: codes by currents want more than v_th
+    gain: float = 1.0  # of pixels in [0, 1]: LIF encoders need currents above v_th
 
 
 def flat() -> snn.OverTime:
     return snn.OverTime(eqx.nn.Lambda(jnp.ravel))
 
 
-CODES = {
-    "ConstantCurrentLIFEncoder": Code(lambda: [snn.ConstantCurrentLIFEncoder(STEPS)], gain=4.0),
-    "LearnableLIFEncoder": Code(
+SETUPS = {
+    "ConstantCurrentLIFEncoder": Setup(
+        lambda: [snn.ConstantCurrentLIFEncoder(STEPS)], gain=4.0
+    ),
+    "LearnableLIFEncoder": Setup(
         lambda: [
             snn.LearnableLIFEncoder(PIXELS, STEPS, surrogate=snn.SuperSpike(5.0)),
         ],
         gain=4.0,
     ),
-    "LIFLatencyEncoder": Code(lambda: [snn.LIFLatencyEncoder(STEPS)], gain=4.0),
-    "SpatioTemporalEncoder": Code(lambda: [snn.SpatioTemporalEncoder(STEPS, WINDOW)]),
-    "LatencyEncoder, linear": Code(lambda: [snn.LatencyEncoder(STEPS, WINDOW)]),
-    "TimeToFirstSpikeEncoder": Code(lambda: [snn.TimeToFirstSpikeEncoder(STEPS, tau=1e-2)]),
-    "LatencyEncoder, logarithmic": Code(
+    "LIFLatencyEncoder": Setup(lambda: [snn.LIFLatencyEncoder(STEPS)], gain=4.0),
+    "SpatioTemporalEncoder": Setup(lambda: [snn.SpatioTemporalEncoder(STEPS, WINDOW)]),
+    "LatencyEncoder, linear": Setup(lambda: [snn.LatencyEncoder(STEPS, WINDOW)]),
+    "TimeToFirstSpikeEncoder": Setup(lambda: [snn.TimeToFirstSpikeEncoder(STEPS, tau=1e-2)]),
+    "LatencyEncoder, logarithmic": Setup(
         lambda: [snn.LatencyEncoder(STEPS, WINDOW, tau=WINDOW, threshold=0.03)]
     ),
-    "PoissonEncoder": Code(lambda: [snn.PoissonEncoder(STEPS, 500.0)]),
-    "RegularRateEncoder": Code(lambda: [snn.RegularRateEncoder(STEPS, 500.0)]),
-    "PhaseEncoder": Code(lambda: [snn.PhaseEncoder(STEPS, 4)]),
-    "BurstEncoder": Code(lambda: [snn.BurstEncoder(STEPS, 5, t_max=8e-3)]),
-    "RankOrderEncoder": Code(lambda: [snn.RankOrderEncoder(STEPS)]),
-    "GaussianReceptiveFields, LatencyEncoder": Code(
+    "PoissonEncoder": Setup(lambda: [snn.PoissonEncoder(STEPS, 500.0)]),
+    "RegularRateEncoder": Setup(lambda: [snn.RegularRateEncoder(STEPS, 500.0)]),
+    "PhaseEncoder": Setup(lambda: [snn.PhaseEncoder(STEPS, 4)]),
+    "BurstEncoder": Setup(lambda: [snn.BurstEncoder(STEPS, 5, t_max=8e-3)]),
+    "RankOrderEncoder": Setup(lambda: [snn.RankOrderEncoder(STEPS)]),
+    "GaussianReceptiveFields, LatencyEncoder": Setup(
         lambda: [
             snn.Preprocessed(
                 snn.GaussianReceptiveFields.evenly(FIELDS),
@@ -85,7 +87,7 @@ CODES = {
         ],
         features=PIXELS * FIELDS,
     ),
-    "DirectEncoder (no spikes)": Code(lambda: [snn.DirectEncoder(STEPS)]),
+    "DirectEncoder (no spikes)": Setup(lambda: [snn.DirectEncoder(STEPS)]),
 }
 
 
@@ -119,26 +121,27 @@ class Model(eqx.Module):
     gain: float = eqx.field(static=True)
 
     def spikes(self, image: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
-        """Those of the encoder and those of the hidden layer."""
-        code = self.encoder(self.gain * image, key=key)
-        return code, self.hidden(code)
+        """The spikes of the encoder and of the hidden layer."""
+        encoded = self.encoder(self.gain * image, key=key)
+        return encoded, self.hidden(encoded)
 
     def __call__(self, image: Array, key: PRNGKeyArray) -> Array:
         return self.readout(self.spikes(image, key)[1])
 
 
-def make_model(code: Code, images: Array, key: PRNGKeyArray) -> Model:
+def make_model(setup: Setup, images: Array, key: PRNGKeyArray) -> Model:
     hidden_key, out_key, draw_key = jr.split(key, 3)
-    linear = eqx.nn.Linear(code.features, HIDDEN, key=hidden_key)
+    linear = eqx.nn.Linear(setup.features, HIDDEN, key=hidden_key)
     out = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=out_key)
-    # starts positive: a class that stays below 0, where potentials start, would not learn
+    # Initialised positive: potentials start at 0, so the maximum over time of a class whose
+    # potential stays below 0 is that start, which has no gradient.
     out = eqx.tree_at(lambda m: m.weight, out, replace_fn=jnp.abs)
     neurons = snn.LIF(surrogate=snn.SuperSpike(25.0))
     model = Model(
-        snn.Network(code.layers()),
+        snn.Network(setup.layers()),
         snn.Network([snn.OverTime(linear), snn.Synapse(neurons, immediate=False)]),
         snn.Network([snn.OverTime(out), snn.Synapse(snn.LI()), snn.MaxOverTime()]),
-        code.gain,
+        setup.gain,
     )
 
     @eqx.filter_jit
@@ -198,21 +201,21 @@ def train(model: Model, digits: Digits, *, epochs: int, key: PRNGKeyArray):
 
 
 @eqx.filter_jit
-def judge(model: Model, digits: Digits, key: PRNGKeyArray):
+def evaluate(model: Model, digits: Digits, key: PRNGKeyArray):
     keys = jr.split(key, len(digits.images))
-    code, hidden = jax.vmap(model.spikes)(digits.images, keys)
+    encoded, hidden = jax.vmap(model.spikes)(digits.images, keys)
     logits = jax.vmap(model.readout)(hidden)
     accuracy = jnp.mean(jnp.argmax(logits, axis=1) == digits.classes)
-    per_digit = [jnp.sum(jnp.abs(z)) / len(digits.images) for z in (code, hidden)]
+    per_digit = [jnp.sum(jnp.abs(z)) / len(digits.images) for z in (encoded, hidden)]
     return accuracy, *per_digit
 
 
-def run(code: Code, seed: int, *, epochs: int) -> Result:
+def run(setup: Setup, seed: int, *, epochs: int) -> Result:
     digits, held_out = load()
     model_key, train_key, test_key = jr.split(jr.key(seed), 3)
-    model = make_model(code, digits.images[:500], model_key)
+    model = make_model(setup, digits.images[:500], model_key)
     model, seconds = train(model, digits, epochs=epochs, key=train_key)
-    accuracy, spikes, hidden_spikes = map(float, judge(model, held_out, test_key))
+    accuracy, spikes, hidden_spikes = map(float, evaluate(model, held_out, test_key))
     # the first epoch compiles
     return Result(accuracy, spikes, hidden_spikes, float(np.median(seconds[1:] or seconds)))
 
@@ -229,9 +232,9 @@ def row(name: str, results: list[Result]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compares encoders on digits.")
-    parser.add_argument("--seeds", type=int, default=3, help="number of runs, one a seed")
+    parser.add_argument("--seeds", type=int, default=3, help="number of runs, one per seed")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--only", default="", help="part of the names to run")
+    parser.add_argument("--only", default="", help="part of the names of encoders to run")
     parser.add_argument("--short", action="store_true", help="one epoch, one seed")
     parser.add_argument("--out", type=Path, default=Path("compare_encoders.md"))
     args = parser.parse_args()
@@ -244,10 +247,10 @@ def main() -> None:
     ]
     print("\n".join(head), flush=True)
     lines = head
-    for name, code in CODES.items():
+    for name, setup in SETUPS.items():
         if args.only.lower() not in name.lower():
             continue
-        results = [run(code, seed, epochs=epochs) for seed in range(seeds)]
+        results = [run(setup, seed, epochs=epochs) for seed in range(seeds)]
         lines.append(row(name, results))
         print(lines[-1], flush=True)
     if not args.short:

@@ -1,4 +1,4 @@
-"""Trains a spiking network on scikit-learn's handwritten digits, and draws what it does.
+"""Trains a spiking network on scikit-learn's handwritten digits, and draws its activity.
 
     pip install "jaxsnn_eqx[examples]"
     python examples/digits.py                # train, test, and write digits.png
@@ -6,9 +6,10 @@
     python examples/digits.py --validate     # accuracy on a part of the training digits
     python examples/digits.py --short        # three epochs, to see that it runs
 
-1,797 images of 8x8 pixels and 10 classes, 30 % of which are the test digits. Each pixel
-drives a LIF neuron, whose spikes feed a layer of LIF neurons; ten leaky integrators
-collect theirs, and the one that reaches the highest potential names the digit.
+The data are 1,797 images of 8x8 pixels in 10 classes; 30 % are test digits. Each pixel is the
+input current of a LIF neuron. Its spikes go to a hidden layer of LIF neurons, and those of the
+hidden layer to ten leaky integrators, one per class. The highest potential determines the
+class.
 """
 
 import argparse
@@ -47,12 +48,14 @@ MAX_SHIFT = 0.5  # pixels
 MAX_ANGLE = 0.1  # radians
 MAX_ZOOM = 0.1
 
-# Under a constant current at or below v_th = 0.6 a neuron never spikes. With 4 for a full
-# pixel, all but the three lowest of the 17 levels do, and a full pixel at every other step.
+# A neuron with a constant input current of at most v_th = 0.6 never spikes. With a current of 4
+# for a full pixel, all but the three lowest of the 17 levels spike, a full one at every other
+# step.
 INPUT_GAIN = 4.0
-# A spike moves a membrane by a tenth (dt / tau_mem) of its weight: Equinox's default weights
-# are small here, and so the learning rate is large. A hidden neuron that stays below its
-# threshold for every digit learns little; with ten times the weights one in twenty does.
+# A spike changes a potential by a tenth (dt / tau_mem) of its weight, for which Equinox's
+# default weights are small; so the learning rate is large, too. A hidden neuron that stays
+# below its threshold for every digit learns little; with ten times the weights one in twenty
+# does so.
 HIDDEN_GAIN, OUT_GAIN = 10.0, 5.0
 
 
@@ -71,12 +74,12 @@ class History(NamedTuple):
 
 
 def load(*, validate: bool, seed: int) -> tuple[Digits, Digits]:
-    """The digits to train on, and those to judge by: test digits, or validation digits."""
+    """The training digits, and the test digits (or, with `validate`, validation digits)."""
     data: Any = load_digits()
     images = (data.images / 16).astype(np.float32)
     train, test = _split(Digits(images, data.target), test_size=0.3, seed=0)
-    # What is tuned is tuned on validation digits, taken from the training digits: the test
-    # digits judge once, at the end.
+    # Validation digits, for tuning, are a part of the training digits: the test digits are
+    # only used once, at the end.
     return _split(train, test_size=0.25, seed=seed) if validate else (train, test)
 
 
@@ -92,8 +95,8 @@ def make_network(key: PRNGKeyArray) -> snn.Network:
     hidden_key, out_key = jr.split(key)
     hidden = eqx.nn.Linear(SIDE**2, HIDDEN, key=hidden_key)
     hidden = eqx.tree_at(lambda linear: linear.weight, hidden, HIDDEN_GAIN * hidden.weight)
-    # No bias here: potentials start at 0, so under a negative bias a class's maximum over time
-    # stays at that first 0, where there is no gradient.
+    # No bias: potentials start at 0, so with a negative bias the maximum over time of a class
+    # may be that start, which has no gradient.
     out = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=out_key)
     out = eqx.tree_at(lambda linear: linear.weight, out, OUT_GAIN * out.weight)
     return snn.Network(
@@ -118,7 +121,7 @@ def classify(network: snn.Network, images: Float[Array, "batch side side"]) -> A
 
 
 def distort(image: Float[Array, "side side"], key: PRNGKeyArray) -> Float[Array, "side side"]:
-    """The image, slightly shifted, rotated and stretched: with so few digits, worth 1 %."""
+    """The image, slightly shifted, rotated and scaled, which improves the accuracy by 1 %."""
     shift_key, angle_key, zoom_key = jr.split(key, 3)
     shift = jr.uniform(shift_key, (2, 1), minval=-MAX_SHIFT, maxval=MAX_SHIFT)
     angle = jr.uniform(angle_key, minval=-MAX_ANGLE, maxval=MAX_ANGLE)
@@ -158,7 +161,7 @@ def train(
     @eqx.filter_jit
     def train_epoch(network, optimiser_state, key):
         shuffle_key, distort_key = jr.split(key)
-        # The rest after the last full batch sits this epoch out.
+        # The digits after the last full batch are left out of this epoch.
         order = jr.permutation(shuffle_key, len(images))[: batches * BATCH_SIZE]
         # `lax.scan` carries arrays only
         weights, rest = eqx.partition(network, eqx.is_inexact_array)
@@ -211,7 +214,7 @@ def firing_fraction(network: snn.Network, images: Float[np.ndarray, "batch side 
 def draw(
     network: snn.Network, image: np.ndarray, class_: int, history: History, path: str
 ) -> None:
-    """One digit on its way through the network, and how the network learned."""
+    """One digit in all layers of the network, and the learning curve."""
     spikes = network[0](to_current(jnp.asarray(image)))
     currents = network[1:-2](spikes)
     potentials, _ = snn.trace(network[-2], currents)
@@ -261,7 +264,7 @@ def draw(
 
 
 def run(seed: int, *, epochs: int, validate: bool, out: str | None) -> float:
-    """Trains and judges one network; draws it if `out` names a picture."""
+    """Trains and tests one network; draws it if `out` names a picture."""
     start = time.perf_counter()
     train_digits, held_digits = load(validate=validate, seed=seed)
     network_key, train_key = jr.split(jr.key(seed))
@@ -281,11 +284,13 @@ def run(seed: int, *, epochs: int, validate: bool, out: str | None) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Trains a spiking network on digits.")
-    parser.add_argument("--seed", type=int, default=0, help="of the (first) run")
-    parser.add_argument("--seeds", type=int, default=1, help="number of runs, one a seed")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the (first) run")
+    parser.add_argument("--seeds", type=int, default=1, help="number of runs, one per seed")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--short", action="store_true", help=f"{SHORT_EPOCHS} epochs")
-    parser.add_argument("--validate", action="store_true", help="leave the test digits alone")
+    parser.add_argument(
+        "--validate", action="store_true", help="score on validation digits, for tuning"
+    )
     parser.add_argument("--out", default="digits.png", help="the picture, of the first run")
     args = parser.parse_args()
 

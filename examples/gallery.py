@@ -1,13 +1,13 @@
-"""Draws what every encoder of the package makes of the same input: one picture, gallery.png.
+"""Draws every encoder of the package on the same input, in one picture, gallery.png.
 
     pip install "jaxsnn_eqx[plot]"
     python examples/gallery.py
     python examples/gallery.py --out elsewhere.png
 
-Above, the encoders of values: all see the same 24 values, at the left, and each row of marks
-is the spikes of the value in that row. Below, the encoders of signals: all see the same
-signal, with what their `decode` makes of the spikes over it. An encoder of the package that is
-missing here is an error.
+The upper part shows the encoders of values. All get the same 24 values, at the left, and each
+row of marks is the spikes of the value in that row. The lower part shows the encoders of
+signals. All get the same signal, and the decoded signal is drawn over it. A missing encoder is
+an error.
 """
 
 import argparse
@@ -33,20 +33,20 @@ from matplotlib.lines import Line2D
 from jaxsnn_eqx import plotting
 
 VALUES = jnp.linspace(0.0, 1.0, 24)
-FIELDS = 4  # neurons that share a value; as many rows as there are values, in all
+FIELDS = 4  # neurons for each value of a population
 STEPS = 50  # of 1 ms, for the values
 LENGTH = 200  # of 1 ms, for the signal
-CURRENT = 4.0  # for the LIF encoders, which no current up to 0.6 makes fire
+CURRENT = 4.0  # gain for the LIF encoders, which need currents above 0.6
 VALUE_COLUMNS, SIGNAL_COLUMNS = 4, 3
 DECODED = "tab:orange"
 MARK: Any = {"linestyle": "", "marker": "|", "markersize": 9, "markeredgewidth": 1.2}
 
 
 class Panel(NamedTuple):
-    """An encoder, its code in a few words, and how it is used."""
+    """An encoder, a short description of it, and how it is used."""
 
     encoder: Any
-    code: str
+    description: str
     gain: float = 1.0  # of its input
     every: int = 1  # this many neighbouring values are drawn as their mean
     decode: Callable[[Array], Array] | None = None
@@ -68,11 +68,11 @@ def make_signal() -> Float[Array, " time"]:
 
 def of_values() -> list[Panel]:
     learnable = snn.LearnableLIFEncoder(VALUES.shape, STEPS)
-    # as training might leave it: a gain for each neuron
+    # a different gain for each neuron, as after training
     gains = jnp.exp(0.5 * jr.normal(jr.key(1), VALUES.shape))
     learnable = eqx.tree_at(lambda encoder: encoder.gain, learnable, gains)
     latency = snn.LatencyEncoder(STEPS, t_late=4.5e-2)
-    # with a threshold: else even a neuron far from the value fires, at the end of the window
+    # Without a threshold, neurons far from the value would all fire at the end of the window.
     responses = snn.LatencyEncoder(STEPS, t_late=4.5e-2, threshold=0.1)
     population = snn.Preprocessed(snn.GaussianReceptiveFields.evenly(FIELDS), responses)
     return [
@@ -80,17 +80,17 @@ def of_values() -> list[Panel]:
         Panel(snn.PoissonEncoder(STEPS, max_rate=400.0), "rate: random"),
         Panel(snn.ConstantCurrentLIFEncoder(STEPS), "rate of a LIF neuron", CURRENT),
         Panel(learnable, "the same, each neuron trained", CURRENT),
-        Panel(latency, "one spike, the larger the earlier"),
+        Panel(latency, "one spike, earlier for large values"),
         Panel(snn.TimeToFirstSpikeEncoder(STEPS, tau=1.5e-2), "one spike, at equal ratios"),
         Panel(snn.LIFLatencyEncoder(STEPS), "a LIF neuron's first spike", CURRENT),
         Panel(
             snn.SpatioTemporalEncoder(STEPS, t_late=4.5e-2), "one spike, the larger the later"
         ),
-        Panel(snn.RankOrderEncoder(STEPS), "the order alone, one a step"),
+        Panel(snn.RankOrderEncoder(STEPS), "the order, one spike per step"),
         Panel(snn.PhaseEncoder(STEPS, bits=8), "binary digits, repeated"),
-        Panel(snn.BurstEncoder(STEPS), "one burst, longer and faster"),
-        Panel(snn.DirectEncoder(STEPS), "the value itself, each step"),
-        Panel(population, "4 neurons a value, then latency", every=FIELDS),
+        Panel(snn.BurstEncoder(STEPS), "a burst, longer and faster"),
+        Panel(snn.DirectEncoder(STEPS), "the value itself at each step"),
+        Panel(population, "4 neurons per value, latency", every=FIELDS),
     ]
 
 
@@ -103,12 +103,12 @@ def of_signals(signal: Float[Array, " time"]) -> list[Panel]:
     width = snn.PulseWidthEncoder(period=1e-2)
     levels = snn.LevelCrossingEncoder(levels=tuple(np.arange(1, 8) / 8))
     taps = np.hanning(17)[1:-1]
-    # of the filter's sum, nine tenths: lower, and what is decoded lies above a high signal;
-    # higher, and a signal below the highest tap is silent
+    # The threshold is nine tenths of the filter's sum. With a lower one the decoded signal is
+    # too large, and with a higher one a signal below the highest tap is silent.
     spiker = snn.BensSpikerEncoder(filter=1.3 * taps / taps.sum(), threshold=0.9 * 1.3)
     start = signal[0]
     return [
-        Panel(snn.LIFCurrentEncoder(), "the signal drives a LIF neuron", CURRENT),
+        Panel(snn.LIFCurrentEncoder(), "a LIF neuron with the signal as input", CURRENT),
         Panel(delta, "fast changes", decode=lambda z: delta.decode(z, start)),
         Panel(
             threshold,
@@ -117,27 +117,27 @@ def of_signals(signal: Float[Array, " time"]) -> list[Panel]:
         ),
         Panel(
             step_forward,
-            "steps of a baseline that follows",
+            "steps of a baseline that follows it",
             decode=lambda z: step_forward.decode(z, start),
         ),
         Panel(sigma_delta, "changes and residuals, graded", decode=sigma_delta.decode),
         Panel(
             window,
-            "departures from the recent mean",
+            "differences from the recent mean",
             decode=lambda z: window.decode(z, start),
         ),
         Panel(
             levels,
-            "crossings of 7 levels: up; in the rows above, down",
+            "crossings of 7 levels: up, and above them down",
             decode=lambda z: levels.decode(z, start),
         ),
-        Panel(width, "when a sawtooth passes it", decode=width.decode),
-        Panel(spiker, "spikes that a filter turns back, 14 steps late", decode=spiker.decode),
+        Panel(width, "when a sawtooth reaches it", decode=width.decode),
+        Panel(spiker, "a filter of the spikes, 14 steps late", decode=spiker.decode),
     ]
 
 
 def check_complete(panels: Sequence[Panel]) -> None:
-    """Refuses a gallery that lacks an encoder of the package."""
+    """Raises an error if an encoder of the package is missing."""
     drawn = {name for panel in panels for name in panel.names}
     wanted = {
         name
@@ -147,7 +147,7 @@ def check_complete(panels: Sequence[Panel]) -> None:
         and not name.startswith("Abstract")
     }
     if missing := sorted(wanted - drawn):
-        raise ValueError(f"the gallery draws no {', '.join(missing)}: add a panel for each.")
+        raise ValueError(f"the gallery must draw {', '.join(missing)}: add a panel for each.")
 
 
 def draw_values(figure: SubFigure, panels: Sequence[Panel]) -> None:
@@ -168,13 +168,13 @@ def draw_values(figure: SubFigure, panels: Sequence[Panel]) -> None:
         plotting.raster(panel.encoder(x, key=jr.key(0)), ax=ax)
         for edge in range(panel.every, VALUES.size, panel.every) if panel.every > 1 else ():
             ax.axhline(edge - 0.5, color="lightgray", linewidth=0.6, zorder=0)
-        label(ax, panel.names[0], panel.code, last=row == rows - 1)
+        label(ax, panel.names[0], panel.description, last=row == rows - 1)
 
 
 def draw_signals(
     figure: SubFigure, panels: Sequence[Panel], signal: Float[Array, " time"]
 ) -> None:
-    """Panels of the signal and what is decoded, above the spikes."""
+    """Panels of the signal and the decoded signal, above the spikes."""
     figure.suptitle("Signals to spikes", x=0.005, ha="left", fontweight="bold")
     rows = -(-len(panels) // SIGNAL_COLUMNS)
     grid = figure.add_gridspec(2 * rows, SIGNAL_COLUMNS, height_ratios=(1.5, 1) * rows)
@@ -185,11 +185,11 @@ def draw_signals(
         plotting.encoding(panel.encoder, panel.gain * signal, axes=(of_signal, of_spikes))
         if panel.decode is not None:
             decoded = np.array(panel.decode(panel.encoder(signal)))
-            # the last spikes of a code that is late have not come
+            # the last spikes of an encoder with a delay come after the end
             decoded[LENGTH - getattr(panel.encoder, "delay", 0) :] = np.nan
             of_signal.plot(np.arange(LENGTH), decoded, color=DECODED, linewidth=1)
         of_signal.set(ylim=(0, panel.gain), xticks=[])
-        label(of_signal, panel.names[0], panel.code, last=False)
+        label(of_signal, panel.names[0], panel.description, last=False)
         label(of_spikes, "", "", last=row == rows - 1)
     figure.legend(
         handles=[
@@ -205,13 +205,13 @@ def draw_signals(
     )
 
 
-def label(ax: Axes, name: str, code: str, *, last: bool) -> None:
-    """Two lines of title; the time below, in the last row of panels."""
+def label(ax: Axes, name: str, description: str, *, last: bool) -> None:
+    """A title of two lines; the time axis has labels in the last row of panels."""
     ax.set(ylabel="", yticks=[])
     if name:
         ax.set_title(name, loc="left", fontsize=8.5, fontweight="bold", pad=15)
         place: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
-        ax.annotate(code, (0, 1), (0, 4), fontsize=8, **place)
+        ax.annotate(description, (0, 1), (0, 4), fontsize=8, **place)
     ax.tick_params(labelsize=7.5, length=2, labelbottom=last)
     ax.set_xlabel(ax.get_xlabel() if last else "", fontsize=8)
 
@@ -233,7 +233,7 @@ def draw(path: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draws every encoder on the same input.")
     parser.add_argument("--out", default="gallery.png", help="the picture")
-    parser.add_argument("--short", action="store_true", help="the same: it is quick as it is")
+    parser.add_argument("--short", action="store_true", help="no effect, since it is quick")
     args = parser.parse_args()
     draw(args.out)
     print(f"wrote {args.out}")

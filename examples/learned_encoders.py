@@ -1,9 +1,9 @@
-"""What training an encoder brings: the same network behind its fixed and its trained twin.
+"""Compares trained encoders with fixed ones, in front of the same network.
 
     pip install "jaxsnn_eqx[examples]"
     python examples/learned_encoders.py                # all, five seeds each
     python examples/learned_encoders.py --dataset digits --encoder fields
-    python examples/learned_encoders.py --validate     # leaves the test data alone
+    python examples/learned_encoders.py --validate     # validation instead of test data
     python examples/learned_encoders.py --short        # two epochs, one seed, a quick check
 
 Two encoders, on the Yin-Yang points and on scikit-learn's digits:
@@ -12,18 +12,18 @@ Two encoders, on the Yin-Yang points and on scikit-learn's digits:
 - `fields`: `GaussianReceptiveFields` in front of `LatencyEncoder`. Trained: centres and widths
   of the fields of each feature.
 
-Both twins start from the same weights and the same encoder, and see the same batches for as
-many updates by the same optimiser, which for one of them leaves the encoder as it is. That
-start is the fixed encoder that did best on validation data, or one as good within the spread
-(for all but the last setup).
+A fixed and a trained encoder are compared. Both networks have the same initial weights and the
+same initial encoder, and the same batches, updates and optimiser; one of them does not update
+the encoder. The initial encoder is the fixed encoder that is best on validation data, or one
+as good within the spread (except in the last setup).
 
-Small networks on few steps have to live with the code that they get. `wide` ones, with more
-hidden neurons or steps, show what is left of the gain where the network can make up for it,
-and `distorted` ones what is left where digits that are shifted and turned, as in digits.py,
-keep the network from overfitting.
+In small networks with few steps, the accuracy depends on the encoding. `wide` networks, with
+more hidden neurons or steps, show how much of the difference remains if the network can
+compensate for the encoding. `distorted` digits, shifted and rotated as in digits.py, show how
+much remains without overfitting.
 
-A gain counts as "beyond the spread" where the mean difference exceeds the sum of the standard
-deviations over seeds of both twins. Prints the table, writes it to learned_encoders.md, and
+A difference counts as "beyond the spread" if its mean exceeds the sum of the standard
+deviations of both networks over seeds. Prints the table, writes it to learned_encoders.md, and
 draws learned_encoders.png.
 """
 
@@ -59,9 +59,9 @@ DT = 1e-3
 class Setup(NamedTuple):
     """One comparison, tuned on validation data.
 
-    The encoder's start was tuned for the fixed twin: the first gain, of 2, 3, 4 on Yin-Yang
-    and of 3, 4, 6, 8 on the digits, and `beta`, of 1.5 and 2, and of 1, 1.5, 2, 2.5. Steps,
-    hidden neurons and epochs were chosen where the encoder matters.
+    The initial encoder was tuned as the fixed encoder: the gain, from 2, 3, 4 on Yin-Yang and
+    3, 4, 6, 8 on the digits, and `beta`, from 1.5, 2 and from 1, 1.5, 2, 2.5. Steps, hidden
+    neurons and epochs were chosen so that the encoder matters.
     """
 
     dataset: str
@@ -69,11 +69,11 @@ class Setup(NamedTuple):
     steps: int
     hidden: int
     copies: int  # neurons, or fields, of each feature
-    weight_gain: float  # of the hidden weights, so that their neurons fire at the start
+    weight_gain: float  # of the hidden weights, so that their neurons fire at initialisation
     encoder_rate: float  # the learning rate of the encoder's parameters
-    gain: float = 1.0  # of the currents, at first
-    gain_ratio: float = 1.0  # between the last and the middle copy's, at first
-    beta: float = 1.5  # how narrow the fields are, at first
+    gain: float = 1.0  # initial gain of the currents
+    gain_ratio: float = 1.0  # initial ratio of the last and the middle copy's gain
+    beta: float = 1.5  # how narrow the fields are initially
     encoder_slope: float = 20.0
     variant: str = ""  # "wide", or "distorted" digits to train on
 
@@ -96,13 +96,13 @@ SETUPS = [
     Setup("digits", "fields", 5, 32, 3, 6.0, 2e-2, beta=2.0, variant="distorted"),
     Setup("yin_yang", "lif", 30, 120, 3, 6.0, 5e-3, gain=2.0, gain_ratio=2.0, variant="wide"),
     Setup("yin_yang", "fields", 30, 120, 5, 12.0, 1e-2, variant="wide"),
-    # no better than the wider fields above where they are fixed, but where they are trained
+    # narrow fields: no better than the wider ones above if fixed, but better if trained
     Setup("yin_yang", "fields", 30, 120, 5, 12.0, 3e-3, beta=2.0, variant="wide, narrow"),
 ]
 
 
 class Budget(NamedTuple):
-    """What both twins, and both encoders, get on a data set."""
+    """The training on a data set, the same for both encoders, fixed or trained."""
 
     classes: int
     batch_size: int
@@ -124,7 +124,7 @@ class Data(NamedTuple):
 
 
 class Twin(NamedTuple):
-    """What came of one of the twins, for all seeds."""
+    """The results with a fixed or with a trained encoder, for all seeds."""
 
     accuracies: Float[np.ndarray, " seeds"]
     spikes: float  # of the encoder, per sample
@@ -134,9 +134,10 @@ class Twin(NamedTuple):
 
 
 def load(setup: Setup, *, validate: bool) -> tuple[Data, Data]:
-    """What to train on, and what to judge by."""
+    """The training data, and the test (or validation) data."""
     if setup.dataset == "yin_yang":
-        # The fields cover both ends of a coordinate; a current says little of a small one.
+        # Fields cover both ends of a coordinate; a current encodes small coordinates poorly, so
+        # the LIF encoder gets 1 - x too.
         mirror = setup.encoder == "lif"
         held_out_seed = VALIDATION_SEED if validate else TEST_SEED
         parts = [
@@ -177,8 +178,8 @@ def make_encoder(setup: Setup, features: int) -> snn.Preprocessed:
         (features, setup.copies),
         setup.steps,
         dt=DT,
-        # What the trained encoder depends on most: on Yin-Yang, a slope of 2 brought a
-        # quarter of the gain of 20.
+        # The slope matters most for the trained encoder: on Yin-Yang, a slope of 2 gave a
+        # quarter of the improvement of 20.
         surrogate=snn.SuperSpike(slope=setup.encoder_slope),
     )
     exponents = np.linspace(-1, 1, setup.copies) if setup.copies > 1 else np.zeros(1)
@@ -196,7 +197,8 @@ def make_network(setup: Setup, features: int, key: PRNGKeyArray) -> snn.Network:
         lambda linear: linear.weight, hidden, replace_fn=lambda w: setup.weight_gain * w
     )
     out = eqx.nn.Linear(setup.hidden, budget.classes, use_bias=False, key=out_key)
-    # starts positive: a class that stays below 0, where potentials start, would not learn
+    # Initialised positive: potentials start at 0, so the maximum over time of a class whose
+    # potential stays below 0 is that start, which has no gradient.
     out = eqx.tree_at(lambda linear: linear.weight, out, replace_fn=jnp.abs)
     neurons = snn.LIF(dt=DT, surrogate=snn.SuperSpike(slope=budget.slope))
     return snn.Network(
@@ -213,7 +215,7 @@ def make_network(setup: Setup, features: int, key: PRNGKeyArray) -> snn.Network:
 
 
 def make_optimiser(setup: Setup, weights: Any, *, updates: int, trained: bool):
-    """Adam for the network; for the encoder another, or none at all."""
+    """Adam for the network; for the encoder another Adam, or no updates."""
     budget = BUDGETS[setup.dataset]
 
     def schedule(peak: float):
@@ -231,12 +233,12 @@ def make_optimiser(setup: Setup, weights: Any, *, updates: int, trained: bool):
             if trained
             else optax.set_to_zero(),
         },
-        lambda _: labels,  # Optax calls what can be called, and a network can
+        lambda _: labels,  # a function, because Optax would call the labels, a network
     )
 
 
 def train(setup: Setup, data: Data, *, trained: bool, seeds: int, epochs: int):
-    """The networks of all seeds, as they started and as they ended, stacked on axis 0."""
+    """The networks of all seeds, before and after training, stacked on axis 0."""
     budget = BUDGETS[setup.dataset]
     batches = len(data.values) // budget.batch_size
     keys = jax.vmap(jr.split)(jax.vmap(jr.key)(jnp.arange(seeds)))
@@ -245,7 +247,7 @@ def train(setup: Setup, data: Data, *, trained: bool, seeds: int, epochs: int):
         return make_network(setup, data.values.shape[1], key)
 
     weights = eqx.filter(eqx.filter_vmap(make)(keys[:, 0]), eqx.is_inexact_array)
-    # what is not trained is the same for all seeds, and not stacked
+    # leaves that are not trained are the same for all seeds, and not stacked
     static = eqx.filter(make(keys[0, 0]), eqx.is_inexact_array, inverse=True)
     first = eqx.combine(weights, static)
     optimiser = make_optimiser(setup, weights, updates=epochs * batches, trained=trained)
@@ -256,7 +258,7 @@ def train(setup: Setup, data: Data, *, trained: bool, seeds: int, epochs: int):
         return optax.softmax_cross_entropy_with_integer_labels(logits, classes).mean()
 
     def train_epoch(weights, state, key):
-        # the rest after the last full batch sits this epoch out
+        # the samples after the last full batch are left out of this epoch
         shuffle_key, distort_key = jr.split(key)
         order = jr.permutation(shuffle_key, len(data.values))[: batches * budget.batch_size]
 
@@ -285,11 +287,11 @@ def train(setup: Setup, data: Data, *, trained: bool, seeds: int, epochs: int):
 
 
 @eqx.filter_jit
-def judge(networks: snn.Network, data: Data) -> tuple[Array, Array, Array]:
+def evaluate(networks: snn.Network, data: Data) -> tuple[Array, Array, Array]:
     """Accuracy, and spikes of the encoder and of the hidden neurons per sample, by seed."""
     weights, static = eqx.partition(networks, eqx.is_inexact_array)
 
-    def judge_one(weights):
+    def evaluate_one(weights):
         network = eqx.combine(weights, static)
 
         def classify(values):
@@ -300,13 +302,13 @@ def judge(networks: snn.Network, data: Data) -> tuple[Array, Array, Array]:
         predicted, spikes, hidden = jax.lax.map(classify, data.values, batch_size=500)
         return jnp.mean(predicted == data.classes), spikes.mean(), hidden.mean()
 
-    return jax.lax.map(judge_one, weights)
+    return jax.lax.map(evaluate_one, weights)
 
 
 def run(setup: Setup, *, trained: bool, seeds: int, epochs: int, validate: bool) -> Twin:
     data, held_out = load(setup, validate=validate)
     first, last = train(setup, data, trained=trained, seeds=seeds, epochs=epochs)
-    accuracies, spikes, hidden = map(np.asarray, judge(last, held_out))
+    accuracies, spikes, hidden = map(np.asarray, evaluate(last, held_out))
     encoders = [
         jax.tree.map(lambda leaf: leaf[0] if eqx.is_inexact_array(leaf) else leaf, network[0])
         for network in (first, last)
@@ -355,7 +357,7 @@ def by_seed(setup: Setup, fixed: Twin, trained: Twin) -> str:
 
 
 def draw_fields(ax, twin: Twin) -> None:
-    """The fields of a coordinate, in front of the latency code: high responses fire first."""
+    """The fields of a coordinate; with the latency encoder, high responses fire first."""
     x = jnp.linspace(0, 1, 200)
     for encoder, style in [(twin.first, "--"), (twin.last, "-")]:
         responses = encoder.fn(jnp.stack([x, x], axis=1))[:, 0]
@@ -363,7 +365,7 @@ def draw_fields(ax, twin: Twin) -> None:
             ax.plot(x, responses[:, i], style, c=f"C{i}", lw=1 if style == "--" else 2)
     ax.axhline(0.1, c="gray", lw=0.8, ls=":")
     ax.text(0.99, 0.11, "silent below", ha="right", va="bottom", fontsize=8, color="gray")
-    ax.plot([], [], "k--", lw=1, label="at first")
+    ax.plot([], [], "k--", lw=1, label="initial")
     ax.plot([], [], "k-", lw=2, label="trained")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     ax.set(xlabel="coordinate x", ylabel="response", ylim=(0, 1.05), xlim=(0, 1))
@@ -371,20 +373,20 @@ def draw_fields(ax, twin: Twin) -> None:
 
 
 def gain(encoder: snn.Preprocessed) -> Array:
-    """That of the LIF neurons, of shape `"features copies"`."""
+    """The gain of the LIF neurons, of shape `"features copies"`."""
     lif: Any = encoder.encoder
     return lif.gain
 
 
 def draw_rates(ax, twin: Twin) -> None:
-    """How many spikes the neurons of a coordinate give for its value."""
+    """The number of spikes of the neurons of a coordinate, for each value of it."""
     x = jnp.linspace(0, 1, 400)
     for encoder, style in [(twin.first, "--"), (twin.last, "-")]:
         features = gain(encoder).shape[0]
         spikes = jax.vmap(lambda v, f=encoder, n=features: f(jnp.full(n, v)))(x).sum(axis=1)
         for i in range(spikes.shape[2]):
             ax.plot(x, spikes[:, 0, i], style, c=f"C{i}", lw=1 if style == "--" else 2)
-    ax.plot([], [], "k--", lw=1, label="at first")
+    ax.plot([], [], "k--", lw=1, label="initial")
     ax.plot([], [], "k-", lw=2, label="trained")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     ax.set(xlabel="coordinate x", ylabel="spikes", xlim=(0, 1))
@@ -404,7 +406,7 @@ def draw_gains(ax, twin: Twin) -> None:
 
 
 def draw(path: Path, results: dict[Setup, tuple[Twin, Twin]]) -> None:
-    """What was learned by the first seed, and what it brought to all."""
+    """The encoders before and after training (first seed), and the accuracy of all seeds."""
     figure, axes = plt.subplot_mosaic("ABC;DDD", figsize=(15, 8.5), layout="constrained")
     trained = {
         (setup.dataset, setup.encoder): pair[1]
@@ -449,7 +451,7 @@ def draw(path: Path, results: dict[Setup, tuple[Twin, Twin]]) -> None:
     )
     ax.margins(y=0.12)
     ax.grid(axis="y", alpha=0.3)
-    ax.set(ylabel="accuracy (%)", title="One pair of dots a seed, one bar a mean")
+    ax.set(ylabel="accuracy (%)", title="Dots: seeds; bars: means")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -458,8 +460,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", choices=list(BUDGETS), help="one of them alone")
-    parser.add_argument("--encoder", choices=["lif", "fields"], help="one of them alone")
+    parser.add_argument("--dataset", choices=list(BUDGETS), help="only this data set")
+    parser.add_argument("--encoder", choices=["lif", "fields"], help="only this encoder")
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
     parser.add_argument(
         "--validate", action="store_true", help="score on validation data, for tuning"

@@ -7,9 +7,9 @@
     python examples/nir_interop.py --norse --snntorch --spyx
 
 The network is that of `digits.py` with synapses in front of its neurons (`CubaLIF`). Every
-reader runs the same graph on the test digits; the maximum over time is taken here, since NIR
-has no decoders. What each of them does otherwise than this package, and what that costs, is
-printed beside how often they agree.
+simulator runs the same graph on the test digits; the maximum over time is taken here, since NIR
+has no decoders. Prints how often each simulator agrees with this package, its accuracy, and the
+difference of the potentials.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from jaxtyping import PRNGKeyArray
 import jaxsnn_eqx as snn
 from jaxsnn_eqx import nir as snn_nir
 
-SNNTORCH_DT = 1e-4  # the only step that snnTorch's reader knows
+SNNTORCH_DT = 1e-4  # the only step that snnTorch's reader supports
 HIDDEN_GAIN = 3.0  # less than in `digits.py`: a current adds up several spikes
 LEARNING_RATE = 1e-2
 
@@ -93,7 +93,7 @@ def run_in_snntorch(path: Path, currents: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         for _ in range(STEPS):
             module(torch.from_numpy(currents))
-            # snnTorch leaves the readout's `r * w_in` out
+            # snnTorch ignores the readout's `r * w_in`
             readout = module.get_submodule("cubalif_1")
             potentials.append(readout.mem.numpy() / graph.nodes["cubalif_1"].r)
     return np.stack(potentials, axis=1)
@@ -106,7 +106,7 @@ def run_in_spyx(path: Path, spikes: np.ndarray) -> np.ndarray:
     time_first = jnp.asarray(np.swapaxes(spikes, 0, 1))
     _, (_, states) = spyx.nir.from_nir(graph, time_first, dt=1e-3, return_all_states=True)
     potentials = np.split(np.asarray(states[-1]), 2, axis=-1)[0]
-    # spyx leaves the readout's `r * w_in` out, too
+    # spyx ignores the readout's `r * w_in` too
     return np.swapaxes(potentials, 0, 1) / graph.nodes["cubalif_1"].r
 
 
@@ -141,7 +141,7 @@ def main() -> None:
         key=train_key,
         learning_rate=LEARNING_RATE,
     )
-    network = network[:-1]  # the maximum over time stays here
+    network = network[:-1]  # NIR has no maximum over time
     currents = np.asarray(jax.vmap(to_current)(jnp.asarray(test_digits.images)))
     classes = test_digits.classes
     ours = run_here(network, currents)
@@ -151,23 +151,24 @@ def main() -> None:
     again = snn_nir.from_nir(nir.read(path), seq_length=STEPS)
     compare(f"{path}, read here", run_here(again, currents), ours, classes, early=0)
 
-    # None of these readers has `CubaLI`: Norse leaves it out without a word. So the readout
-    # goes to them as neurons that never fire, and is found in their membranes.
-    for_peers = path.with_suffix(".peers.nir")
+    # None of these readers supports `CubaLI`, and Norse drops it without a warning. So the
+    # readout is written as neurons that never fire, and its output is read from their
+    # membranes.
+    for_others = path.with_suffix(".others.nir")
     if args.norse:
-        nir.write(for_peers, snn_nir.to_nir(network, li=nir.CubaLIF))
-        # It adds a step's input before it integrates the membrane: one step early.
-        compare("Norse", run_in_norse(for_peers, currents), ours, classes, early=1)
+        nir.write(for_others, snn_nir.to_nir(network, li=nir.CubaLIF))
+        # Norse adds the input of a step before it integrates the membrane: one step early.
+        compare("Norse", run_in_norse(for_others, currents), ours, classes, early=1)
     if args.snntorch:
         graph = snn_nir.to_nir(network, li=nir.CubaLIF, dt=SNNTORCH_DT)
-        nir.write(for_peers, graph)
-        compare("snnTorch", run_in_snntorch(for_peers, currents), ours, classes, early=1)
+        nir.write(for_others, graph)
+        compare("snnTorch", run_in_snntorch(for_others, currents), ours, classes, early=1)
     if args.spyx:
-        # It takes no notice of a `LIF`'s `r`, so it gets the encoder's spikes. It resets by
-        # subtraction, and its readout's synapse starts with the input, as here.
+        # spyx ignores the `r` of a `LIF`, so its input is the encoder's spikes. It resets by
+        # subtraction, and the synapse of its readout adds the input at once, as here.
         spikes = run_here(network[:1], currents)
-        nir.write(for_peers, snn_nir.to_nir(network[1:], li=nir.CubaLIF))
-        theirs = run_in_spyx(for_peers, spikes)
+        nir.write(for_others, snn_nir.to_nir(network[1:], li=nir.CubaLIF))
+        theirs = run_in_spyx(for_others, spikes)
         compare("spyx", theirs, ours, classes, early=0)
         soft = snn.Synapse(snn.LIF(soft_reset=True), immediate=False)
         soft = eqx.tree_at(lambda n: n.layers[2], network, soft)

@@ -1,39 +1,43 @@
-"""What every encoder of signals keeps of three real signals, and at how many spikes.
+"""Reconstruction quality and number of spikes of every encoder, on three real signals.
 
     pip install "jaxsnn_eqx[examples]"
     python examples/signals.py               # writes signals.md and signals.png
     python examples/signals.py --only Delta  # encoders with "Delta" in their names, no files
-    python examples/signals.py --short       # the ECG alone and few updates: does it run?
+    python examples/signals.py --short       # the ECG and few updates, to see that it runs
 
 The signals are PyWavelets' electrocardiogram (ECG, 360 samples/s), and statsmodels' yearly
-sunspots and weekly CO2 (its gaps filled by straight lines). Each encoder is fitted on the first
-half of a signal, for the decoded signal to come near it at a stated rate of spikes: by gradient
-through its surrogate and `decode`, and by search where a parameter is static. It is judged on
-the second half, where
+sunspots and weekly CO2 (with gaps interpolated linearly). Each encoder is fitted on the first
+half of a signal, so that the decoded signal is close to it at a given spike rate: by gradients
+through its surrogate and `decode`, and by a search over static parameters. It is tested on the
+second half, where
 
     SNR = 10 log10(variance of the signal / mean square of (decoded − signal)).
 
-Every encoder has a target: the error that its formula leaves with the parameters that were
-fitted (q is a threshold, d a distance of levels, h the filter's largest tap):
+Every encoder has a target, computed from the error of its formula with the fitted parameters
+(q is the threshold, d the distance of levels, h the filter's largest tap):
 
-- `StepForwardEncoder`, `SigmaDeltaEncoder`: the baseline trails the signal by anything from 0
-  to q, on either side: mean square q²/3.
-- `LevelCrossingEncoder`: the middle of two levels is off by up to d/2: d²/12.
-- `PulseWidthEncoder`: at a spike d²/12, with d the carrier's rise in a step. Between spikes,
-  what straight lines between samples a period apart lose of the first half, times 3: a spike
-  comes at any time in its period, so the gaps are of 1 + δ periods with δ triangular on
-  (−1, 1), a line loses as the fifth power of its gap, and E[(1 + δ)⁵] = 3.
-- `BensSpikerEncoder`: a spike comes or not, which leaves up to half of the largest tap on
-  either side, h²/12; and what the filter, as a low-pass, smooths away of the first half.
-- `DeltaEncoder`, `ThresholdEncoder`, `MovingWindowEncoder` send a threshold for a change (or
-  departure from a mean) of any size above it, and nothing for one below. They are never told of
-  that loss, so it adds up: the decoded signal drifts, no formula bounds by how much, and
-  the target is of what they send, the changes. Where their sizes are exponentially distributed
-  and a fraction r fires, u = −ln r thresholds per mean size, the share lost of their mean
-  square is 1 − r (u²/2 + u): 3.8 dB at the best, where u = √2 and r = 0.24.
+- `StepForwardEncoder`, `SigmaDeltaEncoder`: the difference of signal and baseline is uniform in
+  (−q, q): mean square q²/3.
+- `LevelCrossingEncoder`: the error of the middle of two levels is at most d/2: d²/12.
+- `PulseWidthEncoder`: at a spike d²/12, with d the rise of the carrier in a step. Between
+    spikes,
+  three times the error of linear interpolation between samples one period apart, on the first
+  half: a spike is anywhere in its period, so that the gaps are 1 + δ periods with δ triangular
+  on (−1, 1); the error grows with the fifth power of the gap, and E[(1 + δ)⁵] = 3.
+- `BensSpikerEncoder`: a spike more or less changes the decoded signal by the taps, an error of
+    at
+  most half of the largest tap, h²/12; plus the error of the filter as a low-pass, on the first
+  half.
+- `DeltaEncoder`, `ThresholdEncoder`, `MovingWindowEncoder` encode a change (or a difference
+    from
+  a mean) above the threshold as one threshold, and a smaller one as nothing. These errors add
+  up, so the decoded signal drifts without a bound, and the target is that of the changes. If
+  their sizes are exponentially distributed and a fraction r fires, so that the threshold is
+  u = −ln r mean sizes, the error is 1 − r (u²/2 + u) of their mean square: at best 3.8 dB, for
+  u = √2 and r = 0.24.
 
-A formula gives the mean of uniform errors' squares. Over n samples their own mean varies by
-√0.8 / √n of that (one standard deviation); targets allow for two.
+These formulas are expectations for uniform errors. The mean over n samples has a standard
+deviation of √0.8 / √n of that, and the targets allow for two standard deviations.
 """
 
 import argparse
@@ -61,21 +65,21 @@ import matplotlib.pyplot as plt
 
 UPDATES, SHORT_UPDATES = 150, 10
 LEARNING_RATE = 0.01
-RATE_WEIGHT = 30.0  # of the squared logarithm of rate over stated rate, in the loss
-RATE, SPIKER_RATE = 0.5, 1.0  # stated, in spikes a sample
-# Signals are in units of the first half's standard deviation, thresholds a tenth of that.
+RATE_WEIGHT = 30.0  # in the loss, of the squared logarithm of rate over given rate
+RATE, SPIKER_RATE = 0.5, 1.0  # given rates, in spikes per sample
+# Signals are in units of the first half's standard deviation, and thresholds about 0.1.
 SURROGATE = snn.SuperSpike(slope=10.0)
 
 
 class Signal(NamedTuple):
-    """A signal, from 0 at the lower end of its range, in first-half standard deviations."""
+    """A signal in units of its first half's standard deviation; its range starts at 0."""
 
     name: str
     samples: Float[np.ndarray, " time"]
     top: float  # of the range
-    sample_rate: float | None  # in Hz, where seconds mean something
-    steps: int  # a sample, for encoders that spike once a step
-    change_rate: float  # stated for encoders of changes, in spikes a sample
+    sample_rate: float | None  # in Hz; `None` for years and weeks
+    steps: int  # steps per sample, for encoders with at most one spike per step
+    change_rate: float  # given rate for encoders of changes, in spikes per sample
 
     @property
     def halves(self) -> tuple[np.ndarray, np.ndarray]:
@@ -86,9 +90,9 @@ class Signal(NamedTuple):
 def load() -> list[Signal]:
     years: Any = sunspots.load_pandas()
     weeks: Any = co2.load_pandas()
-    # The ranges are an instrument's, known before, not what the second half happens to hold.
-    # With 16 steps a sample a baseline keeps up with the ECG, and only its peaks are changes
-    # far above the mean one: a rate of 0.25 would spend the spikes of changes on its noise.
+    # The ranges are those of an instrument; they do not depend on the second half. With 16
+    # steps per sample a baseline can follow the ECG. Its peaks are the only large changes: at a
+    # rate of 0.25, encoders of changes would mostly encode noise.
     return [
         _scaled("ECG", pywt.data.ecg(), (-150, 300), 360.0, 16, 0.03),
         _scaled("Sunspots", years.data["SUNACTIVITY"], (0, 250), None, 8, 0.25),
@@ -103,37 +107,37 @@ def _scaled(name: str, samples: Any, limits: tuple[float, float], *rest: Any) ->
     return Signal(name, scaled.astype(np.float32), (limits[1] - limits[0]) / unit, *rest)
 
 
-class Code(NamedTuple):
-    """An encoder, how it is fitted, and the target that its formula sets."""
+class Setup(NamedTuple):
+    """An encoder, how it is fitted, and the error of its formula."""
 
     name: str
-    # of the signal, the parameters that the gradient fits, and the choice that is searched
+    # from the signal, the parameters that gradients fit, and the choice that is searched
     make: Callable[[Signal, Any, Any], Any]
-    start: Callable[[Signal, Any], Any]  # the parameters that the gradient starts from
+    start: Callable[[Signal, Any], Any]  # the initial parameters
     choices: tuple = (None,)
-    # the mean square of the error, by the formula; without one, an encoder of changes
+    # the mean square error of the formula; `None` for encoders of changes
     error: Callable[[Any, Signal], float] | None = None
-    rate: float | None = RATE  # stated; `None`: the signal's `change_rate`
-    fine: bool = False  # takes `Signal.steps` a sample, not one
+    rate: float | None = RATE  # given rate; `None` for the signal's `change_rate`
+    fine: bool = False  # whether it takes `Signal.steps` steps per sample instead of one
 
     def steps(self, signal: Signal) -> int:
         return signal.steps if self.fine else 1
 
-    def stated_rate(self, signal: Signal) -> float:
+    def given_rate(self, signal: Signal) -> float:
         return signal.change_rate if self.rate is None else self.rate
 
 
 class Result(NamedTuple):
-    """One encoder on the second half of one signal; rates in spikes a sample, SNR in dB."""
+    """One encoder on the second half of one signal; rates in spikes per sample, SNR in dB."""
 
-    code: Code
+    setup: Setup
     signal: Signal
     fitted: str
     first_rate: float
     rate: float
     snr: float  # of the decoded signal
     target: float
-    reached: float  # `snr`, or of the changes that were sent
+    reached: float  # `snr`; for encoders of changes, that of the changes
     decoded: np.ndarray
     spikes: np.ndarray
 
@@ -142,7 +146,7 @@ class Result(NamedTuple):
 
 
 def number(parameter: Any) -> float:
-    """A fitted parameter; unlike its field, never a tuple."""
+    """A fitted parameter as a float, whereas its field may be a tuple."""
     return float(parameter)
 
 
@@ -151,12 +155,12 @@ def mean_change(signal: Signal) -> float:
 
 
 def log_step(signal: Signal, _: None = None) -> Array:
-    """A spike for every threshold of change would come at the stated rate."""
+    """The logarithm of the threshold at which the mean change gives the given rate."""
     return jnp.log(mean_change(signal) / RATE)
 
 
-def departures(samples: np.ndarray, window: int) -> np.ndarray:
-    """Each sample less the mean of the `window` before it; of one, its change."""
+def differences(samples: np.ndarray, window: int) -> np.ndarray:
+    """Each sample minus the mean of the `window` before it; with `window=1`, the changes."""
     sums = np.concatenate([[0.0], np.cumsum(samples, dtype=float)])
     stop = np.arange(1, len(samples))
     begin = np.maximum(stop - window, 0)
@@ -165,7 +169,7 @@ def departures(samples: np.ndarray, window: int) -> np.ndarray:
 
 
 def log_change(signal: Signal, window: int | None) -> Array:
-    sizes = np.abs(departures(signal.halves[0], window or 1))
+    sizes = np.abs(differences(signal.halves[0], window or 1))
     return jnp.log(jnp.asarray(np.quantile(sizes, 1 - signal.change_rate), jnp.float32))
 
 
@@ -177,7 +181,7 @@ def first_factor(signal: Signal, _: None) -> Array:
 
 def make_levels(signal: Signal, params: Any, _: None) -> snn.LevelCrossingEncoder:
     log_distance, lowest = params
-    # so many that half of the first distance still covers the range
+    # enough levels to cover the range with half of the initial distance
     count = math.ceil(2 * signal.top * RATE / mean_change(signal))
     levels = lowest + jnp.exp(log_distance) * jnp.arange(count)
     return snn.LevelCrossingEncoder(levels, surrogate=SURROGATE)
@@ -200,13 +204,13 @@ def pulse_error(encoder: snn.PulseWidthEncoder, signal: Signal) -> float:
 
 
 def spike_sum(signal: Signal) -> float:
-    """What one spike must bring, in all its taps, for the stated rate to bring the mean."""
+    """The sum of the taps for which the given rate decodes to the mean of the signal."""
     return float(signal.halves[0].mean()) * signal.steps / SPIKER_RATE
 
 
 def make_spiker(signal: Signal, params: Any, _: int) -> snn.BensSpikerEncoder:
     log_taps, log_threshold = params
-    # Errors are summed over the taps, and come near `spike_sum`: a derivative as wide as that.
+    # Errors are summed over the taps, up to about `spike_sum`, so the surrogate is that wide.
     surrogate = snn.Sigmoid(slope=8.0 / spike_sum(signal))
     return snn.BensSpikerEncoder(jnp.exp(log_taps), jnp.exp(log_threshold), surrogate=surrogate)
 
@@ -214,8 +218,8 @@ def make_spiker(signal: Signal, params: Any, _: int) -> snn.BensSpikerEncoder:
 def first_filter(signal: Signal, taps: int) -> tuple[Array, Array]:
     total = spike_sum(signal)
     filter_ = np.asarray(firwin(taps, 0.02), float) * total
-    # No spike has explained the samples to come yet, so one that is too much now still explains
-    # much of those. Only near the whole sum does the threshold refuse it.
+    # A spike that is too many now still reduces the error at later samples, which have no
+    # spikes yet. Only a threshold near the taps' sum prevents it.
     log_taps = jnp.log(jnp.asarray(filter_, jnp.float32))
     return log_taps, jnp.log(jnp.asarray(0.9 * total, jnp.float32))
 
@@ -229,35 +233,35 @@ def spiker_error(encoder: snn.BensSpikerEncoder, signal: Signal) -> float:
     return float(filter_.max() ** 2 / 12 + lost)
 
 
-CODES = [
-    Code(
+SETUPS = [
+    Setup(
         "StepForwardEncoder",
         lambda _, log, __: snn.StepForwardEncoder(jnp.exp(log), surrogate=SURROGATE),
         log_step,
         error=lambda encoder, _: number(encoder.threshold) ** 2 / 3,
         fine=True,
     ),
-    Code(
+    Setup(
         "SigmaDeltaEncoder",
         lambda _, log, __: snn.SigmaDeltaEncoder(jnp.exp(log), surrogate=SURROGATE),
         log_step,
         error=lambda encoder, _: number(encoder.threshold) ** 2 / 3,
     ),
-    Code(
+    Setup(
         "LevelCrossingEncoder",
         make_levels,
         lambda signal, _: (log_step(signal), jnp.zeros(())),
         error=lambda encoder, _: number(encoder.levels[1] - encoder.levels[0]) ** 2 / 12,
     ),
-    Code(
+    Setup(
         "PulseWidthEncoder",
         make_pulses,
         lambda *_: (),
-        choices=(1, 2, 3, 4),  # samples a period
+        choices=(1, 2, 3, 4),  # samples per period
         error=pulse_error,
         fine=True,
     ),
-    Code(
+    Setup(
         "BensSpikerEncoder",
         make_spiker,
         first_filter,
@@ -266,13 +270,13 @@ CODES = [
         rate=SPIKER_RATE,
         fine=True,
     ),
-    Code(
+    Setup(
         "DeltaEncoder",
         lambda _, log, __: snn.DeltaEncoder(jnp.exp(log), surrogate=SURROGATE),
         log_change,
         rate=None,
     ),
-    Code(
+    Setup(
         "ThresholdEncoder",
         lambda signal, factor, _: snn.ThresholdEncoder.fit(
             signal.halves[0], factor, surrogate=SURROGATE
@@ -280,7 +284,7 @@ CODES = [
         first_factor,
         rate=None,
     ),
-    Code(
+    Setup(
         "MovingWindowEncoder",
         lambda _, log, window: snn.MovingWindowEncoder(
             jnp.exp(log), window, surrogate=SURROGATE
@@ -292,19 +296,19 @@ CODES = [
 ]
 
 
-# -- fitting and judging
+# -- fitting and testing
 
 
 def interpolated(samples: np.ndarray, steps: int) -> Array:
-    """The signal on straight lines between its samples, at `steps` steps a sample."""
+    """The signal, interpolated linearly to `steps` steps per sample."""
     t = np.arange((len(samples) - 1) * steps + 1) / steps
     return jnp.asarray(np.interp(t, np.arange(len(samples)), samples), jnp.float32)
 
 
 def encode_decode(encoder: Any, xs: Array) -> tuple[Array, Array]:
-    """The spikes of a signal, and the signal that they tell of."""
+    """The spikes of a signal, and the decoded signal."""
     match encoder:
-        case snn.SigmaDeltaEncoder():  # it starts from 0: give it, too, the first sample
+        case snn.SigmaDeltaEncoder():  # starts at 0, and the others at the first sample
             spikes = encoder(xs - xs[0])
             return spikes, encoder.decode(spikes) + xs[0]
         case snn.PulseWidthEncoder() | snn.BensSpikerEncoder():
@@ -319,35 +323,35 @@ def spike_rate(spikes: Any, length: int) -> Any:
     return abs(spikes).sum() / length  # a graded spike of n counts as n
 
 
-def judged(encoder: Any, steps: int, length: int) -> slice:
-    """The samples that count: not those at either end whose filter is not all there."""
+def tested(encoder: Any, steps: int, length: int) -> slice:
+    """The samples to test: all, except those at either end where the filter is incomplete."""
     is_filter = isinstance(encoder, snn.BensSpikerEncoder)
     margin = math.ceil(encoder.delay / steps) if is_filter else 0
     return slice(margin, length - margin)
 
 
-def loss_of(encoder: Any, samples: np.ndarray, steps: int, stated_rate: float) -> Array:
-    """How much is lost of the signal, and how far the rate is from the stated one."""
-    counted = judged(encoder, steps, len(samples))
+def loss_of(encoder: Any, samples: np.ndarray, steps: int, given_rate: float) -> Array:
+    """The error of the decoded signal, and the difference from the given rate."""
+    counted = tested(encoder, steps, len(samples))
     spikes, decoded = encode_decode(encoder, interpolated(samples, steps))
     error = decoded[::steps][counted] - samples[counted]
     lost = jnp.mean(error**2) / samples[counted].var()
-    excess = jnp.log((spike_rate(spikes, len(samples)) + 1e-3) / stated_rate)
+    excess = jnp.log((spike_rate(spikes, len(samples)) + 1e-3) / given_rate)
     return jnp.log(lost) + RATE_WEIGHT * excess**2
 
 
-def fit(code: Code, signal: Signal, updates: int) -> Any:
-    """The encoder of least loss on the first half, of all choices and after any update."""
-    tried = [fit_choice(code, signal, choice, updates) for choice in code.choices]
+def fit(setup: Setup, signal: Signal, updates: int) -> Any:
+    """The encoder with the lowest loss on the first half, of all choices and updates."""
+    tried = [fit_choice(setup, signal, choice, updates) for choice in setup.choices]
     return min(tried, key=lambda pair: pair[0])[1]
 
 
-def fit_choice(code: Code, signal: Signal, choice: Any, updates: int) -> tuple[float, Any]:
-    samples, steps, rate = signal.halves[0], code.steps(signal), code.stated_rate(signal)
+def fit_choice(setup: Setup, signal: Signal, choice: Any, updates: int) -> tuple[float, Any]:
+    samples, steps, rate = signal.halves[0], setup.steps(signal), setup.given_rate(signal)
     optimiser = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, updates))
 
     def loss(params):
-        return loss_of(code.make(signal, params, choice), samples, steps, rate)
+        return loss_of(setup.make(signal, params, choice), samples, steps, rate)
 
     def update(carry, _):
         params, state = carry
@@ -360,39 +364,39 @@ def fit_choice(code: Code, signal: Signal, choice: Any, updates: int) -> tuple[f
         carry = params, optimiser.init(params)
         return jax.lax.scan(update, carry, length=updates)[1]
 
-    params = code.start(signal, choice)
-    if not jax.tree.leaves(params):  # there is nothing but the choice
-        return float(jax.jit(loss)(params)), code.make(signal, params, choice)
+    params = setup.start(signal, choice)
+    if not jax.tree.leaves(params):  # no parameters to fit
+        return float(jax.jit(loss)(params)), setup.make(signal, params, choice)
     losses, history = descend(params)
     best = int(jnp.nanargmin(losses))
     params = jax.tree.map(lambda leaf: leaf[best], history)
-    return float(losses[best]), code.make(signal, params, choice)
+    return float(losses[best]), setup.make(signal, params, choice)
 
 
 def decibels(signal: np.ndarray, error: np.ndarray) -> float:
     return float(10 * np.log10(np.var(signal) / np.mean(np.square(error))))
 
 
-def judge(code: Code, signal: Signal, encoder: Any) -> Result:
+def evaluate(setup: Setup, signal: Signal, encoder: Any) -> Result:
     """The fitted encoder on the second half."""
-    (first, samples), steps = signal.halves, code.steps(signal)
+    (first, samples), steps = signal.halves, setup.steps(signal)
     first_spikes, _ = encode_decode(encoder, interpolated(first, steps))
     spikes, decoded = map(np.asarray, encode_decode(encoder, interpolated(samples, steps)))
     decoded = decoded[::steps]
-    counted = judged(encoder, steps, len(samples))
+    counted = tested(encoder, steps, len(samples))
     snr = reached = decibels(samples[counted], (decoded - samples)[counted])
-    if code.error is not None:
-        error = code.error(encoder, signal) * (1 + 2 * math.sqrt(0.8 / len(samples[counted])))
+    if setup.error is not None:
+        error = setup.error(encoder, signal) * (1 + 2 * math.sqrt(0.8 / len(samples[counted])))
         target = 10 * math.log10(samples[counted].var() / error)
     else:
         window = encoder.window if isinstance(encoder, snn.MovingWindowEncoder) else 1
-        changes = departures(samples, window)
+        changes = differences(samples, window)
         reached = decibels(changes, changes - number(encoder.threshold) * spikes)
-        rate = code.stated_rate(signal)
+        rate = setup.given_rate(signal)
         u = -math.log(rate)
         target = -10 * math.log10(1 - rate * (u**2 / 2 + u))
     return Result(
-        code,
+        setup,
         signal,
         describe(encoder, signal),
         float(spike_rate(first_spikes, len(first))),
@@ -427,8 +431,8 @@ def describe(encoder: Any, signal: Signal) -> str:
 def table(results: list[Result]) -> str:
     """All results in Markdown."""
     lines = [
-        "| Signal | Encoder | Fitted | Spikes a sample: stated | first half | second half | "
-        "Spikes/s | Target (dB) | Got (dB) | Reached | Decoded signal (dB) |",
+        "| Signal | Encoder | Fitted | Spikes per sample: given | first half | second half | "
+        "Spikes/s | Target (dB) | Result (dB) | Reached | Decoded signal (dB) |",
         "| --- | --- | --- | --: | --: | --: | --: | --: | --: | --- | --: |",
     ]
     for r in results:
@@ -436,8 +440,8 @@ def table(results: list[Result]) -> str:
         seconds = "" if hertz is None else f"{r.rate * hertz:.0f}"
         verdict = "yes" if r.reached >= r.target else "no"
         lines.append(
-            f"| {r.signal.name} | `{r.code.name}` | {r.fitted} "
-            f"| {r.code.stated_rate(r.signal):.2f} | {r.first_rate:.2f} | {r.rate:.2f} "
+            f"| {r.signal.name} | `{r.setup.name}` | {r.fitted} "
+            f"| {r.setup.given_rate(r.signal):.2f} | {r.first_rate:.2f} | {r.rate:.2f} "
             f"| {seconds} | {r.target:.1f} | {r.reached:.1f} | {verdict} "
             f"| {r.snr:.1f} |".replace("-", "−")
         )
@@ -445,15 +449,15 @@ def table(results: list[Result]) -> str:
 
 
 NOTE = """\
-Fitted on the first half of each signal, in units of its standard deviation; dB are of the
-second half, which is livelier than the first, so most encoders spike more than stated. Targets
-follow from each encoder's formula and the fitted parameters (see `examples/signals.py`).
-`DeltaEncoder`, `ThresholdEncoder` and `MovingWindowEncoder` are never told what they lost of a
-change: their decoded signals drift, without a bound, and target and reached are of the changes
-that they send. `BensSpikerEncoder` tells the level, not its change, so its rate rises with CO2.
-`StepForwardEncoder`, `PulseWidthEncoder` and `BensSpikerEncoder` take 16 (ECG) or 8 steps a
-sample, on straight lines between samples; decoded signals are judged at the samples. A year or
-week has no seconds worth counting: there, spikes a sample only."""
+The encoders are fitted on the first half of each signal, in units of its standard
+deviation. The dB are those of the second half, which varies more than the first, so most
+encoders spike more than the given rate. The targets follow from each encoder's formula and the
+fitted parameters (see `examples/signals.py`). `DeltaEncoder`, `ThresholdEncoder` and
+`MovingWindowEncoder` do not correct the error of earlier changes, so their decoded signals
+drift without a bound; their target and result are those of the changes. `BensSpikerEncoder`
+encodes the level, so its rate increases with CO2. `StepForwardEncoder`, `PulseWidthEncoder` and
+`BensSpikerEncoder` take 16 (ECG) or 8 steps per sample, with linear interpolation between
+samples; the error is measured at the samples. Spikes per second are given for the ECG only."""
 
 
 def draw(path: Path, results: list[Result]) -> None:
@@ -491,19 +495,19 @@ def draw_signal(ax: Any, result: Result) -> None:
     else:
         rises, falls = np.maximum(spikes, 0), np.maximum(-spikes, 0)
     for count, height, color in ((rises, -1.6, "tab:green"), (falls, -3.0, "tab:red")):
-        at = np.flatnonzero(count) / result.code.steps(result.signal) / hertz
+        at = np.flatnonzero(count) / result.setup.steps(result.signal) / hertz
         ax.vlines(at, height - 0.55, height + 0.55, color=color, linewidth=0.7)
     ax.set(ylim=(-4, 12.5), xlim=(0, t[-1]), yticks=[0, 5, 10])
     snr = f"{result.snr:.1f}".replace("-", "−")
-    ax.set_title(f"{result.code.name}: {snr} dB at {result.rate * hertz:.0f} spikes/s")
+    ax.set_title(f"{result.setup.name}: {snr} dB at {result.rate * hertz:.0f} spikes/s")
 
 
 def draw_targets(ax: Any, results: list[Result]) -> None:
-    names = list(dict.fromkeys(r.code.name for r in results))
+    names = list(dict.fromkeys(r.setup.name for r in results))
     signals = list(dict.fromkeys(r.signal.name for r in results))
     for r in results:
         index = signals.index(r.signal.name)
-        x = names.index(r.code.name) + 0.22 * (index - (len(signals) - 1) / 2)
+        x = names.index(r.setup.name) + 0.22 * (index - (len(signals) - 1) / 2)
         ax.hlines(r.target, x - 0.1, x + 0.1, color="black", linewidth=2.5, zorder=3)
         ax.vlines(x, r.target, r.reached, color=f"C{index}", linewidth=2)
         ax.scatter(x, r.reached, s=45, color=f"C{index}")
@@ -511,7 +515,7 @@ def draw_targets(ax: Any, results: list[Result]) -> None:
         ax.scatter([], [], s=45, color=f"C{index}", label=f"{name}, reached")
     ax.hlines([], 0, 1, color="black", linewidth=2.5, label="target")
     ax.set_xticks(range(len(names)), [name.removesuffix("Encoder") for name in names])
-    ax.set(ylabel="SNR (dB)", title="Targets that the formulas set, and what was reached")
+    ax.set(ylabel="SNR (dB)", title="Targets from the formulas, and results")
     ax.set_xlabel(
         "Delta, Threshold and MovingWindow: of the changes that they send, not the signal"
     )
@@ -523,20 +527,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--short", action="store_true", help="the ECG alone, few updates")
-    parser.add_argument("--only", default="", help="encoders with this in their names")
+    parser.add_argument("--short", action="store_true", help="only the ECG, few updates")
+    parser.add_argument("--only", default="", help="part of the names of encoders to run")
     parser.add_argument("--out", type=Path, default=Path("signals.png"), help="the picture")
     args = parser.parse_args()
 
     start = time.perf_counter()
     signals = load()[: 1 if args.short else None]
-    pairs = [(s, code) for s in signals for code in CODES if args.only in code.name]
+    pairs = [(s, setup) for s in signals for setup in SETUPS if args.only in setup.name]
     results = []
     with tqdm(pairs, unit="fit") as progress:
-        for signal, code in progress:
-            progress.set_postfix_str(f"{signal.name}, {code.name}")
-            encoder = fit(code, signal, SHORT_UPDATES if args.short else UPDATES)
-            results.append(judge(code, signal, encoder))
+        for signal, setup in progress:
+            progress.set_postfix_str(f"{signal.name}, {setup.name}")
+            encoder = fit(setup, signal, SHORT_UPDATES if args.short else UPDATES)
+            results.append(evaluate(setup, signal, encoder))
 
     print(table(results))
     print(f"{time.perf_counter() - start:.0f} s")

@@ -1,4 +1,4 @@
-"""Trains a network in which every pixel and every neuron is told by *when* it fires first.
+"""Trains a network that encodes and classifies digits by *when* its neurons fire first.
 
     pip install "jaxsnn_eqx[examples]"
     python examples/spike_times.py              # train, test, and write spike_times.png
@@ -6,9 +6,9 @@
     python examples/spike_times.py --validate   # accuracy on a part of the training digits
     python examples/spike_times.py --short      # three epochs, to see that it runs
 
-The digits of `digits.py`, but each pixel fires once, the darker the earlier (`LatencyEncoder`),
-and the class is that of the output neuron that fires first. Trained by `spike_time_loss` on
-the times that `FirstSpikeTime` gives.
+The digits are those of `digits.py`. Each pixel fires once, a darker one earlier
+(`LatencyEncoder`), and the output neuron that fires first determines the class. The network is
+trained with `spike_time_loss` on the times of `FirstSpikeTime`.
 """
 
 import argparse
@@ -34,7 +34,7 @@ CLASSES = 10
 STEPS = 40  # of 1 ms
 WINDOW = 20e-3  # the faintest pixels fire at its end
 HIDDEN = 256
-TAU = 3e-3  # a lead of this much is a clear one
+TAU = 3e-3  # time difference of the loss, in seconds
 BATCH_SIZE = 64
 EPOCHS = 80
 SHORT_EPOCHS = 3
@@ -44,13 +44,13 @@ WEIGHT_DECAY = 1e-2
 
 def make_network(key: PRNGKeyArray) -> snn.Network:
     hidden_key, out_key = jr.split(key)
-    # some 25 spikes in all are little input: with the default weights few neurons would fire
+    # A digit has only about 25 spikes: with the default weights few neurons would fire.
     hidden = eqx.nn.Linear(SIDE**2, HIDDEN, key=hidden_key)
     hidden = eqx.tree_at(lambda linear: linear.weight, hidden, replace_fn=lambda w: 6 * w)
-    # all positive at first: a class that never fires has little to learn from
+    # Initialised positive: an output neuron that never fires learns little.
     out = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=out_key)
     out = eqx.tree_at(lambda linear: linear.weight, out, replace_fn=lambda w: 2 * jnp.abs(w))
-    # a wide derivative: it must reach steps at which a neuron could have fired
+    # A wide surrogate gives a derivative also at steps where a neuron almost fires.
     neurons = snn.LIF(surrogate=snn.SuperSpike(slope=10.0))
     return snn.Network(
         [
@@ -81,7 +81,7 @@ def train(network: snn.Network, digits: Digits, *, epochs: int, key: PRNGKeyArra
     def train_epoch(network, state, key):
         shuffle_key, distort_key = jr.split(key)
         order = jr.permutation(shuffle_key, len(images))[: batches * BATCH_SIZE]
-        # fixed constants, such as the threshold, are Python numbers: not to be scanned
+        # `lax.scan` carries arrays only; fixed constants are Python numbers
         weights, rest = eqx.partition(network, eqx.is_inexact_array)
 
         def update(carry, batch):
@@ -106,15 +106,15 @@ def train(network: snn.Network, digits: Digits, *, epochs: int, key: PRNGKeyArra
 
 
 @eqx.filter_jit
-def judge(network: snn.Network, digits: Digits) -> tuple[Array, Array, Array]:
+def evaluate(network: snn.Network, digits: Digits) -> tuple[Array, Array, Array]:
     """The accuracy, the mean time of the decision, and the spikes per digit up to it."""
     images = jnp.asarray(digits.images).reshape(len(digits.images), -1)
-    code = jax.vmap(network[0])(images)
-    hidden = jax.vmap(network[1:3])(code)
+    encoded = jax.vmap(network[0])(images)
+    hidden = jax.vmap(network[1:3])(encoded)
     times = jax.vmap(network[3:])(hidden)
     decided = times.min(axis=1)
     before = jnp.arange(STEPS)[None] * network[0].dt <= decided[:, None]
-    spikes = jnp.einsum("nt,nth->n", before, hidden) + jnp.einsum("nt,nth->n", before, code)
+    spikes = jnp.einsum("nt,nth->n", before, hidden) + jnp.einsum("nt,nth->n", before, encoded)
     correct = times.argmin(axis=1) == jnp.asarray(digits.classes)
     return correct.mean(), decided.mean(), spikes.mean()
 
@@ -122,8 +122,8 @@ def judge(network: snn.Network, digits: Digits) -> tuple[Array, Array, Array]:
 def draw(network: snn.Network, digits: Digits, path: str) -> None:
     """One digit's spikes, layer by layer, up to the decision and after it."""
     image, class_ = digits.images[0], digits.classes[0]
-    code = network[0](image.ravel())
-    hidden = network[1:3](code)
+    encoded = network[0](image.ravel())
+    hidden = network[1:3](encoded)
     potentials, spikes = snn.trace(network[4], network[3](hidden))
     times = 1e3 * np.asarray(network[5](spikes))
     figure, axes = plt.subplots(
@@ -133,7 +133,7 @@ def draw(network: snn.Network, digits: Digits, path: str) -> None:
     axes[0].set(title=f"The input: a {class_}", xticks=[], yticks=[])
     for ax, z, title in zip(
         axes[1:3],
-        (code, hidden),
+        (encoded, hidden),
         ("Pixels: the darker, the earlier", "Hidden neurons"),
         strict=True,
     ):
@@ -165,7 +165,7 @@ def run(seed: int, *, epochs: int, validate: bool, out: str | None) -> float:
     network_key, train_key = jr.split(jr.key(seed))
     network = make_network(network_key)
     network = train(network, train_digits, epochs=epochs, key=train_key)
-    accuracy, decided, spikes = map(float, judge(network, held_digits))
+    accuracy, decided, spikes = map(float, evaluate(network, held_digits))
     seconds = time.perf_counter() - start
     name = "validation" if validate else "test"
     print(
@@ -180,11 +180,13 @@ def run(seed: int, *, epochs: int, validate: bool, out: str | None) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Trains a network of first-spike times.")
-    parser.add_argument("--seed", type=int, default=0, help="of the (first) run")
-    parser.add_argument("--seeds", type=int, default=1, help="number of runs, one a seed")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the (first) run")
+    parser.add_argument("--seeds", type=int, default=1, help="number of runs, one per seed")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--short", action="store_true", help=f"{SHORT_EPOCHS} epochs")
-    parser.add_argument("--validate", action="store_true", help="leave the test digits alone")
+    parser.add_argument(
+        "--validate", action="store_true", help="score on validation digits, for tuning"
+    )
     parser.add_argument(
         "--out", default="spike_times.png", help="the picture, of the first run"
     )

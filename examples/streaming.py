@@ -4,11 +4,11 @@
     python examples/streaming.py           # train, stream, and write streaming.png
     python examples/streaming.py --short   # a few epochs, to see that it runs
 
-An electrocardiogram (PyWavelets' `ecg`, at 360 samples a second) comes in as crossings of
-levels, and goes out as the potential of a leaky integrator behind recurrent LIF neurons. The
-first half of it trains the network, by truncated backpropagation through time: chunk by chunk
-with the state carried on and the gradient stopped. The second half is streamed: each sample
-is stepped through the network as it comes, and the time of each step is measured.
+The input is an electrocardiogram (PyWavelets' `ecg`, at 360 samples a second), encoded as
+crossings of levels. The output is the potential of a leaky integrator behind recurrent LIF
+neurons. The network is trained on the first half by truncated backpropagation through time:
+chunk by chunk, where the state is carried on and the gradient is not. The second half is
+streamed sample by sample, and the time of each step is measured.
 """
 
 import argparse
@@ -40,7 +40,7 @@ TAU_SYN, TAU_OUT = 5e-3, 5e-2  # seconds
 
 
 def load() -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, " time"]]:
-    """The first half and the second, by the mean and the deviation of the first."""
+    """Both halves, scaled by the mean and the standard deviation of the first."""
     ecg = pywt.data.ecg().astype(np.float32)
     first, second = np.split(ecg, 2)
     return (first - first.mean()) / first.std(), (second - first.mean()) / first.std()
@@ -48,7 +48,7 @@ def load() -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, " time"]]:
 
 def make_network(signal: np.ndarray, key: PRNGKeyArray) -> snn.Network:
     in_key, lateral_key, out_key = jr.split(key, 3)
-    # levels where the signal is: each between as many of its samples
+    # levels at quantiles of the signal: the same number of samples between any two
     levels = np.unique(np.quantile(signal, np.linspace(0.02, 0.98, LEVELS)))
     into = eqx.nn.Linear(2 * len(levels), HIDDEN, key=in_key)
     into = eqx.tree_at(lambda m: m.weight, into, replace_fn=lambda w: 10 * w)
@@ -76,14 +76,14 @@ def train(
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
 
     def chunk_loss(weights, state, chunk):
-        # all of the past is in the state, and the gradient stops there
+        # the state contains the past, and is not differentiated
         state = jax.lax.stop_gradient(state)
         state, out = eqx.combine(weights, rest).run(state, chunk)
         return jnp.mean((out[:, 0] - chunk) ** 2), state
 
     @jax.jit
     def train_epoch(weights, optimiser_state, key):
-        # two beats are all there is: scaled and shifted anew, or they are learned by heart
+        # The signal has only two beats. Random scales and offsets prevent overfitting.
         gain_key, shift_key = jr.split(key)
         gain = jnp.exp(0.2 * jr.normal(gain_key))
         varied = gain * signal + 0.3 * jr.normal(shift_key)
@@ -110,7 +110,7 @@ def train(
 
 
 def stream(network: snn.Network, signal: np.ndarray):
-    """What the network puts out for each sample, and the seconds that each took."""
+    """The output of the network for each sample, and the seconds for each."""
     step = eqx.filter_jit(lambda network, state, x: network.step(state, x))
     state = network.init(signal[0])
     step(network, state, signal[0])[1].block_until_ready()  # compiles

@@ -1,10 +1,10 @@
-"""Yin-Yang: points in the plane, each coordinate one spike, learned by a spiking network.
+"""Yin-Yang: a spiking network classifies points in the plane, with one spike per coordinate.
 
 `SpatioTemporalEncoder` turns the four coordinates of a point (x, y, 1 - x, 1 - y) and a bias
 into one spike each; one hidden layer of LIF neurons and three leaky integrators classify it.
-Run `python examples/yin_yang.py`: it trains on 5,000 points, prints the accuracy on 10,000
-other points that were drawn with another seed, and writes `yin_yang.png`. Needs the extra
-`jaxsnn_eqx[examples]`. `--help` lists the options; `--short` is a quick check.
+`python examples/yin_yang.py` trains on 5,000 points, prints the accuracy on 10,000 points of
+another seed, and writes `yin_yang.png`. It needs the extra `jaxsnn_eqx[examples]`. `--help`
+lists the options; `--short` is a quick check.
 """
 
 import argparse
@@ -32,21 +32,22 @@ TRAIN_SIZE, HELD_OUT_SIZE = 5_000, 10_000
 HIDDEN, CLASSES = 120, 3
 BATCH_SIZE, LEARNING_RATE = 100, 0.02
 STEPS, DT = 56, 1e-3
-# The half step doubles the resolution: the spike of x is rounded to whole steps, and that of
-# 1 - x then falls between them. With 50 steps both would be rounded alike.
+# Spikes are rounded to whole steps. With a window of a whole number of steps and a half, the
+# spike of 1 - x is rounded half a step differently than that of x, which doubles the
+# resolution.
 T_LATE = 50.5 * DT
 
 
 def make_network(key: Array) -> snn.Network:
     hidden_key, output_key = jr.split(key)
     hidden = eqx.nn.Linear(5, HIDDEN, key=hidden_key)
-    # five spikes are little input: with the default weights few hidden neurons would fire
+    # A point has only five spikes: with the default weights few hidden neurons would fire.
     hidden = eqx.tree_at(lambda linear: linear.weight, hidden, replace_fn=lambda w: 12 * w)
     output = eqx.nn.Linear(HIDDEN, CLASSES, use_bias=False, key=output_key)
-    # The maximum over time is at least the 0 that potentials start from: a class that stays
-    # below it would not learn, so all start above.
+    # Initialised positive: potentials start at 0, so the maximum over time of a class whose
+    # potential stays below 0 is that start, which has no gradient.
     output = eqx.tree_at(lambda linear: linear.weight, output, replace_fn=jnp.abs)
-    # a wider derivative than the default's (80): more neurons learn from each point
+    # Wider than the default surrogate (80), so that more neurons learn from each point.
     neurons = snn.LIF(dt=DT, surrogate=snn.SuperSpike(slope=14.0))
     return snn.Network(
         [
@@ -76,7 +77,7 @@ def loss_and_accuracy(network: snn.Network, points: Array, classes: Array):
 
 @eqx.filter_jit
 def train_epoch(network, opt_state, optimizer, points, classes, key):
-    """One pass over the points in a random order, all of it in one compiled scan."""
+    """One pass over the points in a random order, as one compiled scan."""
     weights, static = eqx.partition(network, eqx.is_inexact_array)
     value_and_grad = eqx.filter_value_and_grad(loss_and_accuracy, has_aux=True)
 
@@ -110,7 +111,8 @@ def train(seed: int, epochs: int, points: Array, classes: Array):
     """A trained network, and its loss and accuracy on the training points by epoch."""
     init_key, order_key = jr.split(jr.key(seed))
     network = make_network(init_key)
-    print(f"{share_that_fires(network, points[:500]):.0%} of hidden neurons fire at the start")
+    fires = share_that_fires(network, points[:500])
+    print(f"{fires:.0%} of hidden neurons fire at initialisation")
 
     updates = epochs * (len(points) // BATCH_SIZE)
     schedule = optax.warmup_cosine_decay_schedule(0.0, LEARNING_RATE, updates // 20, updates)
@@ -129,7 +131,7 @@ def train(seed: int, epochs: int, points: Array, classes: Array):
 
 
 def draw(path: Path, network: snn.Network, curve: np.ndarray, points, classes, predicted):
-    """Predictions, one point's way through the network, and the learning curve."""
+    """Predictions, one point in all layers of the network, and the learning curve."""
     colors = np.array(["tab:blue", "tab:orange", "tab:green"])
     wrong = predicted != classes
     figure, axes = plt.subplot_mosaic(
@@ -145,7 +147,7 @@ def draw(path: Path, network: snn.Network, curve: np.ndarray, points, classes, p
     example = int(np.flatnonzero(~wrong)[0])
     ax.scatter(*shown[example], s=160, marker="*", c="red", edgecolors="white", label="shown")
     ax.set(aspect="equal", xlabel="x", ylabel="y")
-    ax.set_title(f"Predictions: {1 - wrong.mean():.2%} of {len(points):,} right")
+    ax.set_title(f"Predictions: {1 - wrong.mean():.2%} of {len(points):,} correct")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=5, frameon=False)
 
     inputs, _, hidden, _, potentials, _ = layer_outputs(network, points[example])
@@ -181,7 +183,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and the order")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights and the order")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from --seed on")
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--short", action="store_true", help="5 epochs, to see that it runs")
