@@ -1,4 +1,4 @@
-"""What MkDocs does not do by itself: pages from outside `docs/`, equations, and a check.
+"""Adds pages from outside `docs/`, writes equations as MathML, and checks what pages load.
 
 The pages, pictures and tables from outside keep their paths, so that a picture in the README
 also resolves on the home page.
@@ -21,7 +21,7 @@ PATTERNS = (
     "examples/learned_encoders.md",
     "examples/signals.md",
 )
-# what `pymdownx.arithmatex` makes of `$$ ... $$` and of `$...$`
+# the output of `pymdownx.arithmatex` for `$$ ... $$` and `$...$`
 EQUATION = re.compile(r'<(div|span) class="arithmatex">\\[\[(](.*?)\\[\])]</\1>', re.DOTALL)
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -46,7 +46,7 @@ def _mathml(equation):
     tag, latex = equation[1], html.unescape(equation[2]).strip()
     mathml = convert(latex, display="block" if tag == "div" else "inline")
     if "\\" in mathml:
-        raise PluginError(f"An equation has a command that is not known: {latex}")
+        raise PluginError(f"latex2mathml does not know a command of the equation {latex}")
     return f'<{tag} class="equation">{mathml}</{tag}>'
 
 
@@ -56,7 +56,7 @@ def on_post_page(output, page, config):
 
 
 def on_post_build(config):
-    """Refuses a style sheet that does."""
+    """Refuses a style sheet that loads anything from the network."""
     for path in Path(config.site_dir).rglob("*.css"):
         _refuse(path.name, offline.loaded_by_styles(path.read_text(encoding="utf-8")))
 

@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 
-# attributes whose address a browser fetches without being asked to
+# attributes with addresses that a browser loads with the page
 FETCHED = {
     ("audio", "src"),
     ("embed", "src"),

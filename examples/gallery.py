@@ -84,7 +84,7 @@ def of_values() -> list[Panel]:
         Panel(snn.TimeToFirstSpikeEncoder(STEPS, tau=1.5e-2), "one spike, at equal ratios"),
         Panel(snn.LIFLatencyEncoder(STEPS), "a LIF neuron's first spike", CURRENT),
         Panel(
-            snn.SpatioTemporalEncoder(STEPS, t_late=4.5e-2), "one spike, the larger the later"
+            snn.SpatioTemporalEncoder(STEPS, t_late=4.5e-2), "one spike, later for large values"
         ),
         Panel(snn.RankOrderEncoder(STEPS), "the order, one spike per step"),
         Panel(snn.PhaseEncoder(STEPS, bits=8), "binary digits, repeated"),

@@ -1,6 +1,6 @@
-"""What every test runs under, and the list of layers that the contract is tested on.
+"""The settings of all tests, and the list of layers on which the contract is tested.
 
-A new layer joins the whole parametrised suite (`test_contract.py`) by one line in CASES.
+One line in CASES tests the whole contract (`test_contract.py`) for a new layer.
 """
 
 import copy
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-# Before JAX starts: eight devices, so that what is sharded is sharded over something; and what
-# was compiled is kept, for compilation is nearly all that a test costs.
+# Set before JAX starts: eight devices, for the tests of sharding, and a cache of compiled
+# programs, since tests spend most of their time in compilation.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
@@ -36,7 +36,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 class draw:
-    """`uniform` and `normal` of `jax.random`, by NumPy: other numbers, and none to compile."""
+    """`uniform` and `normal` of `jax.random`, computed by NumPy, which need not compile."""
 
     @staticmethod
     def uniform(key, shape=(), dtype=None, minval=0.0, maxval=1.0):
@@ -59,18 +59,18 @@ VALUES = (5,)  # one sample of values; a signal has (LENGTH, 5)
 
 @dataclass(frozen=True)
 class Case:
-    """A layer, and what the contract promises of it."""
+    """A layer, and what the contract guarantees for it."""
 
     layer: snn.AbstractLayer
     low: float = 0.0  # inputs are drawn from [low, high)
     high: float = 4.0
-    elementwise: bool = True  # any shape, and the same bits however it is chunked
+    elementwise: bool = True  # takes any shape, and gives the same bits for all chunks
     draws: bool = False  # needs a key
     # the values of an encoder's output; None: any whole number; (): it does not spike
     spikes: tuple[float, ...] | None = (0.0, 1.0)
-    channels: int | None = None  # a last axis that the output has besides the input's
-    nan_stays: int = LENGTH  # for how many steps after its own a NaN sample is remembered
-    variant: bool = False  # other arguments of a layer that is there with its usual ones
+    channels: int | None = None  # size of a last axis that the output has in addition
+    nan_stays: int = LENGTH  # how many steps after its own a NaN sample affects
+    variant: bool = False  # a layer that is also there with its usual arguments
 
     @property
     def takes_values(self) -> bool:
@@ -115,14 +115,14 @@ def _linear(n_in, n_out, bias, seed):
 
 
 def slow(*values):
-    """The values of a parameter that only `pytest -m slow` tries."""
+    """Values of a parameter that only `pytest -m slow` tests."""
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def cases(which: Callable[[Case], bool], *, fast: Callable[[Case], bool] = lambda case: True):
-    """The cases of CASES that a law holds for, to parametrise its test with.
+    """Parametrises a test with the cases of CASES that it applies to.
 
-    Only `pytest -m slow` tries those that are not `fast`.
+    Only `pytest -m slow` tests those that are not `fast`.
     """
     params = [
         pytest.param(case, id=name, marks=[] if fast(case) else [pytest.mark.slow])
@@ -133,12 +133,12 @@ def cases(which: Callable[[Case], bool], *, fast: Callable[[Case], bool] = lambd
 
 
 def usual(case: Case) -> bool:
-    """Not other arguments of a layer which is there with its usual ones."""
+    """Whether the case is a layer with its usual arguments."""
     return not case.variant
 
 
 def of_each_base(case: Case) -> bool:
-    """One or two layers of each base class, for what is written in those alone."""
+    """One or two layers of each base class, for behaviour that the base classes define."""
     return any(case is CASES[name] for name in ONE_OF_EACH_BASE)
 
 
@@ -168,7 +168,7 @@ def collectives(compiled) -> list[str]:
 
 
 def with_static(layer, **fields):
-    """The layer with static fields replaced, which `eqx.tree_at` cannot do."""
+    """The layer with other static fields, which `eqx.tree_at` cannot replace."""
     if isinstance(layer, snn.Preprocessed):
         return snn.Preprocessed(layer.fn, with_static(layer.encoder, **fields))
     layer = copy.copy(layer)
@@ -318,7 +318,7 @@ def x64():
 
 @pytest.fixture
 def lowered():
-    """Grows by one for everything that JAX has to lower, and so to compile, from now on."""
+    """A list with one item for everything that JAX lowers, and so compiles, from now on."""
     events = []
 
     def listen(event, duration, **_):

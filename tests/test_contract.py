@@ -1,4 +1,4 @@
-"""What every layer promises, whatever it computes (see `AbstractLayer`)."""
+"""The contract of every layer (see `AbstractLayer`)."""
 
 import functools as ft
 import itertools
@@ -45,7 +45,7 @@ def assert_agree(case, a, b):
 
 
 def _steps(case, x, key):
-    """A compiled loop of `step`, written without the package's own loop."""
+    """A compiled loop of `step`, which does not use the loop of the package."""
 
     @eqx.filter_jit
     def loop(layer, x, key):
@@ -187,7 +187,7 @@ def test_any_shape(case, shape):
 
 
 @cases(lambda c: not c.takes_values, fast=usual)
-def test_a_sequence_of_no_steps(case):
+def test_a_sequence_of_length_zero(case):
     out = case.layer(case.input(length=0), key=_key(case))
     expected = case.layer(case.input(), key=_key(case))
     assert out.dtype == expected.dtype
@@ -205,7 +205,7 @@ def test_integers_booleans_lists_and_numpy_are_converted_at_entry(case):
 
 
 @base_cases
-def test_the_callers_array_is_left_alone(case):
+def test_the_input_array_is_not_changed(case):
     x = np.array(case.input())
     before = x.copy()
     case.layer(x, key=_key(case))
@@ -213,7 +213,7 @@ def test_the_callers_array_is_left_alone(case):
 
 
 @base_cases
-def test_no_state_survives_to_the_next_call(case):
+def test_a_call_does_not_depend_on_earlier_calls(case):
     x, other = case.input(), case.input(seed=2)
     before = case.layer(x, key=_key(case))
     case.layer(other, key=_key(case))
@@ -255,7 +255,7 @@ def test_nan_in_one_place_is_nan_there_and_nowhere_else(case):
 
 
 @cases(lambda c: c.encodes and not c.takes_values and not c.draws)
-def test_a_nan_sample_is_nan_as_long_as_it_is_remembered(case):
+def test_a_nan_sample_gives_nan_while_the_layer_remembers_it(case):
     clean = case.layer(case.input())
     bad = case.input()
     bad[4] = np.nan
@@ -411,7 +411,7 @@ BY_HAND = (
 
 
 def _sharded_forms(case):
-    """The derivative of a batch over eight devices: divided by the compiler, and by hand."""
+    """The derivative of a batch over eight devices, divided by the compiler or by hand."""
     mesh = jax.make_mesh((8,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
     key = _key(case)
 
@@ -439,7 +439,7 @@ def test_a_batch_over_eight_devices_needs_no_collective(case):
         assert collectives(compiled) == []
         for got, want in zip(compiled(xs), expected, strict=True):
             assert len(got.sharding.device_set) == 8
-            # a steep surrogate magnifies what another order of a sum rounds differently
+            # a steep surrogate amplifies rounding differences from the order of sums
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 

@@ -7,12 +7,12 @@ from jaxsnn_eqx.datasets import yin_yang
 
 
 def _class_by_the_papers_text(x, y, r_big=0.5, r_small=0.1):
-    """One point at a time, from the paper's description."""
+    """The class of one point, from the paper's description."""
     right = np.hypot(x - 1.5 * r_big, y - r_big)
     left = np.hypot(x - 0.5 * r_big, y - r_big)
     if right < r_small or left < r_small:
         return 2
-    # the yin: the upper half, less the right half circle, plus the left one
+    # the yin: the upper half, without the right half circle, with the left one
     if left <= 0.5 * r_big:
         return 1
     if right <= 0.5 * r_big:
@@ -56,7 +56,7 @@ def test_within_a_class_the_points_are_uniform():
     assert abs(np.mean((radius / 0.1) ** 2) - 0.5) < 4 * np.sqrt(1 / 12 / 10_000)
 
 
-def test_the_same_seed_gives_the_same_points_and_another_others():
+def test_points_depend_on_the_seed_alone():
     np.testing.assert_array_equal(yin_yang(7, 20)[0], yin_yang(7, 20)[0])
     assert not np.array_equal(yin_yang(7, 20)[0], yin_yang(8, 20)[0])
 

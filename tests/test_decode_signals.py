@@ -1,4 +1,4 @@
-"""How near `decode` comes to the signal: the bounds that the codes' formulas give."""
+"""The error of decoded signals, against the bounds of the encoders' formulas."""
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -9,7 +9,7 @@ from conftest import draw
 import jaxsnn_eqx as snn
 
 RNG = np.random.default_rng(1)
-SLACK = 1e-9  # of rounding, in float64
+SLACK = 1e-9  # for rounding, in float64
 # three channels, by at most 0.4 and by any amount in a step
 START = np.array([2.0, 0.0, -7.0])
 SLOW = START + np.cumsum(RNG.uniform(-0.4, 0.4, (400, 3)), axis=0)
@@ -20,7 +20,7 @@ def rmse(decoded, xs):
     return np.sqrt(np.mean((np.asarray(decoded) - xs) ** 2, axis=0))
 
 
-# -- codes with a baseline
+# -- encoders with a baseline
 
 
 @pytest.mark.parametrize("threshold", [0.4, 0.55, 1.0])
@@ -28,18 +28,18 @@ def test_step_forward_is_within_a_threshold_of_a_slow_signal(threshold, x64):
     encoder = snn.StepForwardEncoder(threshold)
     error = np.asarray(encoder.decode(encoder(SLOW), SLOW[0])) - SLOW
     assert np.abs(error).max() <= threshold + SLACK
-    # and the bound is tight: half of it would not do
+    # the bound is tight: the error exceeds half of it
     assert np.abs(error).max() > threshold / 2
 
 
-def test_step_forward_lags_a_signal_that_outruns_its_threshold(x64):
+def test_step_forward_lags_a_signal_that_is_faster_than_its_threshold(x64):
     ramp = np.arange(50.0)
     encoder = snn.StepForwardEncoder(0.25)
     np.testing.assert_allclose(encoder.decode(encoder(ramp), 0.0), 0.25 * ramp)
 
 
 def test_the_error_of_step_forward_is_a_third_of_the_threshold_squared(x64):
-    # of a signal that goes up and down by far less than a threshold a step, and many in all
+    # for a signal that changes by much less than a threshold per step, and by many in total
     wave = 50.3 * np.abs(np.linspace(0, 10, 200_000) % 2 - 1)
     encoder = snn.StepForwardEncoder(1.0)
     error = np.asarray(encoder.decode(encoder(wave), wave[0])) - wave
@@ -64,7 +64,7 @@ def test_binary_sigma_delta_is_step_forward_from_zero(x64):
     np.testing.assert_array_equal(binary.decode(spikes), baseline.decode(spikes, 0.0))
 
 
-# -- codes of changes
+# -- encoders of changes
 
 
 def test_delta_decodes_changes_of_a_threshold_exactly(x64):
@@ -75,16 +75,16 @@ def test_delta_decodes_changes_of_a_threshold_exactly(x64):
     np.testing.assert_array_equal(fitted.decode(fitted(xs), xs[0]), xs)
 
 
-def test_what_delta_loses_of_each_change_adds_up(x64):
-    # a change of 0.9 thresholds never fires, one of 1.5 is told as one
+def test_the_errors_of_delta_add_up(x64):
+    # a change of 0.9 thresholds never fires, and one of 1.5 decodes to one
     xs = np.stack([0.9 * np.arange(41.0), 1.5 * np.arange(41.0)], axis=1)
     encoder = snn.DeltaEncoder(1.0)
     error = xs - np.asarray(encoder.decode(encoder(xs), xs[0]))
     np.testing.assert_allclose(error[-1], [36.0, 20.0])
 
 
-def test_the_share_that_delta_loses_of_exponential_changes():
-    # 1 − r (u²/2 + u) of the mean square, where a fraction r = exp(−u) fires
+def test_the_error_of_delta_for_exponential_changes():
+    # 1 − r (u²/2 + u) of the mean square is lost, if a fraction r = exp(−u) fires
     changes = RNG.laplace(size=200_000)
     for u in (0.5, np.sqrt(2), 3.0):
         encoder = snn.DeltaEncoder(float(u))
@@ -96,7 +96,7 @@ def test_the_share_that_delta_loses_of_exponential_changes():
 
 
 @pytest.mark.parametrize("window", [1, 3, 8])
-def test_moving_window_inverts_what_it_decoded(window, x64):
+def test_moving_window_encodes_its_decoded_signal_again(window, x64):
     # exactly representable: windows of a power of two, or a mean that float64 rounds alike
     encoder = snn.MovingWindowEncoder(0.5, window=window)
     spikes = RNG.integers(-1, 2, (150, 3)).astype(float)
@@ -117,7 +117,7 @@ def test_moving_window_decodes_as_a_loop(x64):
     np.testing.assert_allclose(decoded, expected, rtol=1e-12)
 
 
-# -- codes of levels and times
+# -- encoders of levels and times
 
 
 def test_level_crossing_is_within_half_a_distance(x64):
@@ -129,7 +129,7 @@ def test_level_crossing_is_within_half_a_distance(x64):
     np.testing.assert_allclose(np.mean(error**2), 0.25**2 / 12, rtol=0.1)
 
 
-def test_level_crossing_needs_no_slow_signal(x64):
+def test_level_crossing_follows_fast_signals(x64):
     levels = tuple(np.arange(FAST.min() - 0.5, FAST.max() + 0.5, 0.5))
     encoder = snn.LevelCrossingEncoder(levels)
     assert (
@@ -151,7 +151,7 @@ def test_level_crossing_between_uneven_levels_and_one_distance_outside(x64):
 @pytest.mark.parametrize("steps", [2, 5, 16])
 def test_pulse_width_is_within_half_a_step_at_its_spikes(steps, x64):
     low, high = -1.0, 3.0
-    xs = RNG.uniform(low, high, (40, 3)).repeat(steps, axis=0)  # held for a period
+    xs = RNG.uniform(low, high, (40, 3)).repeat(steps, axis=0)  # constant in each period
     encoder = snn.PulseWidthEncoder(float(steps), low, high, dt=1.0)
     spikes = np.asarray(encoder(xs))
     np.testing.assert_array_equal(spikes.reshape(40, steps, 3).sum(axis=1), 1)
@@ -161,7 +161,7 @@ def test_pulse_width_is_within_half_a_step_at_its_spikes(steps, x64):
     np.testing.assert_allclose(np.mean(error**2), (2 * half) ** 2 / 12, rtol=0.35)
 
 
-def test_pulse_width_draws_lines_between_its_spikes_and_holds_the_outer_ones(x64):
+def test_pulse_width_interpolates_between_its_spikes_and_is_constant_outside(x64):
     encoder = snn.PulseWidthEncoder(5.0, dt=1.0)  # the carrier: 0, 1/4, 1/2, 3/4, 1
     spikes = np.zeros(15)
     spikes[[2, 9, 10]] = 1
@@ -170,7 +170,7 @@ def test_pulse_width_draws_lines_between_its_spikes_and_holds_the_outer_ones(x64
     np.testing.assert_allclose(encoder.decode(np.zeros(15)), 0.5)
 
 
-def test_pulse_width_comes_nearer_a_slow_signal_the_finer_its_steps(x64):
+def test_pulse_width_has_a_smaller_error_with_finer_steps(x64):
     errors = []
     for steps in (8, 32, 128):
         t = np.linspace(0, 6, 40 * steps)
@@ -186,7 +186,7 @@ def test_pulse_width_comes_nearer_a_slow_signal_the_finer_its_steps(x64):
 
 
 def bsa(x, filter, threshold):
-    """Schrauwen & Van Campenhout (2003): spikes in the signal's own time, and what is left."""
+    """Schrauwen & Van Campenhout (2003): spikes without a delay, and the rest of the signal."""
     rest, taps, spikes = x.astype(float), len(filter), np.zeros(len(x))
     for u in range(len(x) - taps + 1):
         error1 = error2 = 0.0
@@ -217,7 +217,7 @@ def test_bens_spiker_against_the_paper(share, x64):
         assert expected.sum() > 30
         np.testing.assert_array_equal(ours[8:], expected[:-8])
         assert not ours[:8].any()
-        # what is decoded is what the spikes took from the signal
+        # the decoded signal is the part that the spikes subtracted
         np.testing.assert_allclose(encoder.decode(ours)[:-8], (x - rest)[:-8], atol=1e-9)
 
 
@@ -226,12 +226,12 @@ def test_bens_spiker_decodes_the_convolution_without_its_delay(x64):
     spikes = RNG.integers(0, 2, 50).astype(float)
     decoded = snn.BensSpikerEncoder(filter_, 0.1).decode(spikes)
     expected = np.convolve(np.concatenate([spikes[3:], np.zeros(3)]), filter_)[:50]
-    # spikes of the first three steps cannot be: they would be of samples before the first
+    # the first three steps cannot have spikes: they would be those of samples before the first
     early = np.convolve(np.concatenate([spikes[:3], np.zeros(50)]), filter_)[3:53]
     np.testing.assert_allclose(decoded, expected + early, atol=1e-12)
 
 
-def test_bens_spiker_follows_a_slow_signal_only_near_the_whole_sum_of_its_taps(x64):
+def test_bens_spiker_follows_a_slow_signal_if_the_threshold_is_near_the_taps_sum(x64):
     xs = 0.4 + 0.3 * np.sin(np.linspace(0, 25, 1000))
     errors = {}
     for share in (0.0, 0.5, 0.9):
@@ -260,31 +260,31 @@ CODES = {
 
 
 @pytest.mark.parametrize(("encoder", "delay"), CODES.values(), ids=CODES.keys())
-def test_spikes_know_nothing_of_the_samples_to_come(encoder, delay):
+def test_spikes_do_not_depend_on_later_samples(encoder, delay):
     xs = jnp.abs(draw.normal(jr.key(0), (60, 4))) + 0.5
     other = xs.at[30:].set(5.0 - xs[30:])
     spikes, changed = np.asarray(encoder(xs)), np.asarray(encoder(other))
     assert np.abs(spikes).sum() > 10
     np.testing.assert_array_equal(spikes[:30], changed[:30])
     assert (spikes[30:] != changed[30:]).any()
-    if delay:  # and emits late what it knows late: these depend on the changed samples
+    if delay:  # these later spikes depend on the changed samples
         assert (np.asarray(encoder(other[30 - delay :])) != 0).any()
 
 
-def test_bens_spiker_emits_a_sample_s_spike_when_its_last_tap_has_come():
+def test_bens_spiker_fires_for_a_sample_when_its_last_tap_is_known():
     encoder = CODES["bens_spiker"][0]
     impulse = jnp.zeros(20).at[6:10].set(jnp.array(encoder.filter))
     np.testing.assert_array_equal(np.flatnonzero(encoder(impulse)), [6 + encoder.delay])
     decoded = np.asarray(encoder.decode(encoder(impulse)))
-    np.testing.assert_array_equal(decoded, impulse)  # in the signal's own time
+    np.testing.assert_array_equal(decoded, impulse)  # without the delay
 
 
 @pytest.mark.parametrize(
     ("encoder", "delay"),
     [CODES[name] for name in CODES if name not in ("pulse_width", "lif_current")],
 )
-def test_decode_knows_nothing_of_the_spikes_to_come_but_for_the_delay(encoder, delay):
-    # pulse width does: it draws lines to the next spike
+def test_decode_does_not_depend_on_later_spikes_except_for_the_delay(encoder, delay):
+    # except for pulse width, which interpolates up to the next spike
     shape = (40, 10) if isinstance(encoder, snn.LevelCrossingEncoder) else (40,)
     spikes = jr.bernoulli(jr.key(0), 0.3, shape).astype(jnp.float32)
     changed = spikes.at[20:].set(1 - spikes[20:])
@@ -297,7 +297,7 @@ def test_decode_knows_nothing_of_the_spikes_to_come_but_for_the_delay(encoder, d
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.int8, jnp.float32])
 @pytest.mark.parametrize("name", [name for name in CODES if name != "lif_current"])
-def test_decode_is_as_exact_of_spikes_in_a_narrow_dtype(name, dtype):
+def test_decode_is_as_exact_for_spikes_of_a_narrow_dtype(name, dtype):
     encoder, _ = CODES[name]
     xs = 2 * jnp.sin(jnp.linspace(0, 300, 2000)) + jnp.linspace(0, 2, 2000)
     spikes = encoder(xs)

@@ -1,6 +1,6 @@
-"""The reference's page, and each decision where it contradicts its own code.
+"""The differences from jaxsnn, and the example of its documentation.
 
-The numbers in the names are the rows of docs/jaxsnn.md.
+The numbers in the names are those of docs/jaxsnn.md.
 """
 
 import jax
@@ -18,10 +18,10 @@ from jaxsnn_eqx.functional import (
     spatio_temporal_encode,
 )
 
-DATA = np.array([2, 4, 8, 16])  # the page's own
+DATA = np.array([2, 4, 8, 16])  # the data of jaxsnn's documentation
 
 
-def test_1_the_pages_example_to_the_digit_with_its_threshold_of_1():
+def test_1_the_example_of_the_documentation_with_a_threshold_of_1():
     potentials, spikes = constant_current_lif_encode(DATA, 2, snn.LIFParameters(v_th=1.0))
     np.testing.assert_allclose(potentials, [[0.2, 0.4, 0.8, 0], [0.38, 0.76, 0, 0]], rtol=1e-6)
     np.testing.assert_array_equal(spikes, [[0, 0, 0, 1], [0, 0, 1, 1]])
@@ -29,7 +29,7 @@ def test_1_the_pages_example_to_the_digit_with_its_threshold_of_1():
     np.testing.assert_array_equal(printed, [[0.2, 0.4, 0.8, 0], [0.38, 0.76, 0, 0]])
 
 
-def test_1_the_pages_example_with_the_default_threshold():
+def test_1_the_example_with_the_default_threshold():
     potentials, spikes = constant_current_lif_encode(DATA, 2)
     np.testing.assert_allclose(potentials, [[0.2, 0.4, 0, 0], [0.38, 0, 0, 0]], rtol=1e-6)
     np.testing.assert_array_equal(spikes, [[0, 0, 1, 1], [0, 1, 1, 1]])
@@ -45,7 +45,7 @@ def test_2_the_function_returns_potentials_and_spikes_and_the_module_spikes():
     np.testing.assert_array_equal(snn.ConstantCurrentLIFEncoder(5)(DATA), spikes)
 
 
-def test_3_params_and_dt_are_arguments_with_the_references_defaults():
+def test_3_params_and_dt_are_arguments_with_the_defaults_of_jaxsnn():
     params = snn.LIFParameters(tau_mem=4e-3, v_th=0.3, v_leak=0.1, v_reset=-0.1)
     potentials, spikes = constant_current_lif_encode([1.0], 3, params, 2e-3)
     # by hand: v = 0 + 0.5·(0.1 - 0 + 1) = 0.55 > 0.3, reset to -0.1; then
@@ -119,13 +119,13 @@ def test_8_a_spike_outside_the_window_is_refused_by_the_module():
         snn.SpatioTemporalEncoder(seq_length=6, t_late=5.6e-3)
 
 
-def test_8_the_function_clips_to_the_last_bin_as_the_reference_effectively_does():
+def test_8_the_function_clips_to_the_last_bin_as_jaxsnn_effectively_does():
     spikes = spatio_temporal_encode([0.2, 0.9, 1.0], 4, 1e-2, 1e-3)
     np.testing.assert_array_equal(jnp.argmax(spikes, axis=0), [2, 3, 3])
     np.testing.assert_array_equal(spikes.sum(axis=0), 1)
 
 
-def test_8_the_modules_input_is_clipped_to_the_unit_interval():
+def test_8_the_input_of_the_module_is_clipped_to_the_unit_interval():
     encoder = snn.SpatioTemporalEncoder(6, 5e-3)
     out = encoder(jnp.array([-jnp.inf, -1.0, 0.0, 1.0, 2.0, jnp.inf]))
     np.testing.assert_array_equal(jnp.argmax(out, axis=0), [0, 0, 0, 5, 5, 5])
@@ -163,7 +163,7 @@ def test_11_the_encoder_does_not_step_the_synapse_and_the_neuron_does():
     assert not np.array_equal(a, b)
 
 
-def test_one_hot_is_the_references():
+def test_one_hot_is_that_of_jaxsnn():
     np.testing.assert_array_equal(one_hot(np.array([0, 2, 1]), 3), np.eye(3)[[0, 2, 1]])
     np.testing.assert_array_equal(one_hot([-1, 3, 1], 3), [[0, 0, 0], [0, 0, 0], [0, 1, 0]])
     assert one_hot([1], 3, jnp.int8).dtype == jnp.int8
@@ -171,7 +171,7 @@ def test_one_hot_is_the_references():
     assert one_hot(2, 3).shape == (3,)
 
 
-def test_functions_are_the_modules():
+def test_functions_equal_the_modules():
     x = draw.uniform(jr.key(0), (7,))
     np.testing.assert_array_equal(
         spatio_temporal_encode(x, 9, 7e-3, 1e-3, 1e-3),
@@ -184,7 +184,7 @@ def test_functions_are_the_modules():
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_functions_derivative_is_zero_where_it_clips():
+def test_the_derivative_of_the_function_is_zero_where_it_clips():
     jacobian = jax.jacfwd(lambda x: spatio_temporal_encode(x, 4, 1e-2, 1e-3))
     np.testing.assert_array_equal(jacobian(0.5), np.zeros(4))
     assert float(jnp.abs(jacobian(0.2)).max()) > 0

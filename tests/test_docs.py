@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def public_names(path, *, taken=()):
-    """The names that a module defines, or says that it imports for others (`X as X`)."""
+    """The names that a module defines or re-exports (`X as X`)."""
     names = []
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -35,7 +35,7 @@ def public_names(path, *, taken=()):
 
 
 def documented():
-    """What the pages ask mkdocstrings for, and how often."""
+    """The names that the pages document with mkdocstrings, and how often."""
     lines = [line for page in DOCS.rglob("*.md") for line in page.read_text().splitlines()]
     return Counter(line.removeprefix("::: ") for line in lines if line.startswith("::: "))
 

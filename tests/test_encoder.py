@@ -1,4 +1,4 @@
-"""The encoders against NumPy float64 loops, and their derivatives against something else."""
+"""The LIF encoders and `SpatioTemporalEncoder` against NumPy float64, and their derivatives."""
 
 import equinox as eqx
 import jax
@@ -48,7 +48,7 @@ def test_lif_current_against_a_numpy_loop(x64):
     np.testing.assert_allclose(potentials, expected_v, rtol=1e-9, atol=1e-12)
 
 
-def test_a_held_current_is_a_constant_signal():
+def test_a_constant_current_equals_a_constant_signal():
     x = draw.uniform(jr.key(0), (40,), maxval=5.0)
     held = snn.ConstantCurrentLIFEncoder(30)(x)
     np.testing.assert_array_equal(held, snn.LIFCurrentEncoder()(jnp.tile(x, (30, 1))))
@@ -61,7 +61,7 @@ def test_at_or_below_the_threshold_a_current_never_fires():
 
 @settings(max_examples=30, deadline=None)
 @given(st.floats(-2, 50), st.floats(0, 5))
-def test_a_larger_value_fires_no_less(x, more):
+def test_a_larger_value_gives_at_least_as_many_spikes(x, more):
     counts = snn.ConstantCurrentLIFEncoder(60)(jnp.array([x, x + more])).sum(axis=0)
     assert counts[1] >= counts[0]
 
@@ -108,14 +108,14 @@ def test_with_the_smooth_spike_gradients_equal_finite_differences(layer, x64):
 
 
 @pytest.mark.parametrize(("length", "t_early"), [(11, 0.0), (14, 0.0), (14, 2e-3)])
-def test_moving_a_spike_later_moves_it_by_one_at_every_integer_bin(length, t_early, x64):
+def test_the_derivative_of_the_spikes_step_is_one_at_every_integer_bin(length, t_early, x64):
     # plain autodiff of the hat gives -1 to -5.5 there
     encoder = snn.SpatioTemporalEncoder(length, t_early + 1e-2, t_early)
     bins = jnp.arange(11.0)
     x = bins / 10
     k = jnp.arange(float(length))
     for jac in (jax.jacfwd, jax.jacrev):
-        jacobian = jax.vmap(jac(encoder))(x)  # per value: one derivative a step
+        jacobian = jax.vmap(jac(encoder))(x)  # for each value, one derivative per step
         np.testing.assert_allclose(jacobian @ k / 10, np.ones(11), rtol=1e-9)
         np.testing.assert_allclose(jacobian.sum(axis=1), 0, atol=1e-9)
     np.testing.assert_array_equal(
@@ -136,7 +136,7 @@ def test_the_derivative_is_minus_one_at_floor_and_plus_one_after(x, n):
     np.testing.assert_allclose(jacobian, expected, rtol=1e-6)
 
 
-def test_the_derivative_is_zero_outside_and_full_at_both_ends():
+def test_the_derivative_is_zero_outside_and_not_reduced_at_both_ends():
     encoder = snn.SpatioTemporalEncoder(6, 5e-3)
     x = jnp.array([-0.1, -1e-6, 0.0, 1.0, 1.0001, 2.0])
     slopes = jnp.einsum("k,kii->i", jnp.arange(6.0), jax.jacrev(encoder)(x))
@@ -161,7 +161,7 @@ def test_spatio_temporal_fires_exactly_once():
     )
 
 
-def test_spatio_temporal_keeps_nothing_but_its_input_for_the_reverse_pass():
+def test_spatio_temporal_keeps_only_its_input_for_the_reverse_pass():
     encoder = snn.SpatioTemporalEncoder(101, 0.1)
 
     def loss(x, w):
@@ -186,7 +186,7 @@ def test_learnable_starts_as_the_fixed_encoder():
         np.testing.assert_array_equal(getattr(learnable.params, name), first)
 
 
-def test_learnable_takes_constants_of_each_neurons_own():
+def test_learnable_takes_different_constants_for_each_neuron():
     x, v_th = jnp.full(3, 2.0), [0.3, 0.6, 1.2]
     params = snn.LearnableLIFParameters(3, PARAMS, v_th=v_th)
     spikes = snn.LearnableLIFEncoder(3, 50, params)(x)
@@ -196,9 +196,9 @@ def test_learnable_takes_constants_of_each_neurons_own():
         np.testing.assert_array_equal(spikes[:, i], expected)
 
 
-def test_learnable_learns_the_rate_it_is_asked_for():
+def test_learnable_learns_a_given_rate():
     x = jnp.array([0.5, 1.0, 2.0])
-    target = jnp.array([25.0, 10.0, 20.0])  # spikes in 100 steps, not in the values' order
+    target = jnp.array([25.0, 10.0, 20.0])  # spikes in 100 steps, in another order than `x`
     encoder = snn.LearnableLIFEncoder(3, 100, surrogate=snn.SuperSpike(5.0))
 
     def loss(encoder):
@@ -223,7 +223,7 @@ def test_learnable_learns_the_rate_it_is_asked_for():
     assert (np.asarray(encoder.params.v_th) > 0).all()
 
 
-def test_learnable_ignores_no_leaf():
+def test_learnable_uses_every_leaf():
     encoder = snn.LearnableLIFEncoder(3, 40)
     grads = eqx.filter_grad(lambda e: jnp.sum(e(jnp.array([1.0, 2.0, 3.0]))))(encoder)
     leaves = jax.tree.leaves(grads)

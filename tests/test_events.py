@@ -95,7 +95,7 @@ def _time_surface(array, seq_length, dt, tau):
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("dt", [1000, 700])
-def test_frames_are_the_formula(seed, dt):
+def test_frames_equal_the_formula(seed, dt):
     array = _array(seed=seed)
     frames = to_frames(Events.from_structured(array), LENGTH, SIZE, dt * MICRO)
     assert frames.shape == (LENGTH, 2, *SIZE)
@@ -103,7 +103,7 @@ def test_frames_are_the_formula(seed, dt):
 
 
 @pytest.mark.parametrize("event_count", [1, 7, 100])
-def test_frames_by_count_are_the_formula(event_count):
+def test_frames_by_count_equal_the_formula(event_count):
     array = _array()
     np.random.default_rng(0).shuffle(array)
     events = Events.from_structured(array)
@@ -114,14 +114,14 @@ def test_frames_by_count_are_the_formula(event_count):
 
 
 @pytest.mark.parametrize("n_bins", [2, 5, 10])
-def test_the_voxel_grid_is_the_formula(n_bins):
+def test_the_voxel_grid_equals_the_formula(n_bins):
     array = _array()
     grid = to_voxel_grid(Events.from_structured(array), n_bins, SIZE)
     np.testing.assert_allclose(grid, _voxel_grid(array, n_bins), atol=2e-6)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_time_surface_is_the_formula(seed):
+def test_the_time_surface_equals_the_formula(seed):
     array = _array(seed=seed)
     np.random.default_rng(seed).shuffle(array)  # in any order
     surface = to_time_surface(Events.from_structured(array), LENGTH, SIZE, 3e-3, 1e-3)
@@ -140,7 +140,8 @@ def test_float64_times_give_float64_and_the_formula_more_closely(x64):
     np.testing.assert_array_equal(to_frames(events, LENGTH, SIZE), _frames(array, LENGTH, 1000))
 
 
-# Six events, whose images are worked out by hand, and by Tonic 1.7.0 where it agrees.
+# Six events, whose images are computed by hand, and equal those of Tonic 1.7.0 where it is
+# right.
 
 SMALL = np.array(
     [
@@ -155,9 +156,9 @@ SMALL = np.array(
 )
 
 
-def test_frames_are_tonics_but_for_its_last_event():
-    # Tonic's `to_frame_numpy(..., time_window=1000, include_incomplete=True)` makes four
-    # frames, as the first four here, and loses the last event, which is on an edge.
+def test_frames_equal_tonics_except_for_its_last_event():
+    # Tonic's `to_frame_numpy(..., time_window=1000, include_incomplete=True)` returns the first
+    # four of these frames, and drops the last event, which is on an edge.
     frames = to_frames(Events.from_structured(SMALL), 5, (2, 2))
     np.testing.assert_array_equal(
         frames,
@@ -171,7 +172,7 @@ def test_frames_are_tonics_but_for_its_last_event():
     )
 
 
-def test_frames_by_count_are_tonics():
+def test_frames_by_count_equal_tonics():
     frames = to_frames_by_count(Events.from_structured(SMALL), 3, (2, 2), 2)
     np.testing.assert_array_equal(
         frames,
@@ -183,7 +184,7 @@ def test_frames_by_count_are_tonics():
     )
 
 
-def test_the_time_surface_is_tonics():
+def test_the_time_surface_equals_tonics():
     surface = to_time_surface(Events.from_structured(SMALL), 4, (2, 2), tau=2e-3)
     tonic_1_7_0 = [
         [[[0.0, 0.7788007830714049], [0.0, 0.0]], [[0.6065306597126334, 0.0], [0.0, 0.0]]],
@@ -203,9 +204,9 @@ def test_the_time_surface_is_tonics():
     np.testing.assert_allclose(surface, tonic_1_7_0, rtol=1e-6)
 
 
-def test_the_voxel_grid_keeps_the_last_events_main_bin_that_tonic_loses():
+def test_the_voxel_grid_keeps_the_last_event_which_tonic_drops():
     # s = 2·t/4000: 0, 0.25, 0.5, 1.25, 1.4995, 2. Tonic scales by the number of bins
-    # instead of that less one: the last event (pixel 1, 1) is then beyond the last bin.
+    # instead of that minus one: the last event (pixel 1, 1) is then after the last bin.
     grid = to_voxel_grid(Events.from_structured(SMALL), 3, (2, 2))
     np.testing.assert_allclose(
         grid,
@@ -221,14 +222,14 @@ def test_the_voxel_grid_keeps_the_last_events_main_bin_that_tonic_loses():
         [[0.125, -0.375], [0.75, 0.0]],
         [[0.875, 0.75075], [0.0, 0.0]],
     ]
-    # which is the grid of one bin more, without its last bin
+    # the result of Tonic is the grid with one more bin, without its last bin
     four = to_voxel_grid(Events.from_structured(SMALL), 4, (2, 2))
     np.testing.assert_allclose(four[:3], tonic_1_7_0, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 8), st.integers(0, 2**32 - 1))
-def test_no_polarity_is_lost_from_the_voxel_grid(n_bins, seed):
+def test_the_voxel_grid_sums_to_the_polarities(n_bins, seed):
     events = Events.from_structured(_array(50, seed))
     np.testing.assert_allclose(
         to_voxel_grid(events, n_bins, SIZE).sum(), events.p.sum(), atol=1e-4
@@ -262,7 +263,7 @@ def test_events_on_edges_are_in_the_later_frame_in_float64(x64, dt):
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 10**16), st.integers(0, 7 * 10**6))
-def test_large_stamps_keep_their_microseconds(start, tick):
+def test_large_time_stamps_keep_their_microseconds(start, tick):
     array = np.zeros(2, FIELDS)
     array["t"] = [start, start + tick]
     t = Events.from_structured(array).t
@@ -289,7 +290,7 @@ def test_times_of_any_type(kind):
     np.testing.assert_array_equal(to_frames(events, LENGTH, SIZE), _frames(array, LENGTH, 1000))
 
 
-def test_events_before_the_first_are_earlier_even_if_unsigned():
+def test_unsigned_times_before_the_origin_are_negative():
     array = np.zeros(2, [("x", "u2"), ("y", "u2"), ("t", "u4"), ("p", "?")])
     array["t"] = [5, 3]
     np.testing.assert_allclose(Events.from_structured(array, origin=5).t, [0, -2e-6])
@@ -307,7 +308,7 @@ def test_polarities_of_any_type_are_signs(dtype):
         np.testing.assert_array_equal(Events.from_structured(signed).p, expected)
 
 
-def test_data_without_rows_has_one():
+def test_data_without_y_has_one_row():
     # as Tonic's audio data: x, t, p
     array = _array()[["x", "t", "p"]]
     events = Events.from_structured(array)
@@ -315,7 +316,7 @@ def test_data_without_rows_has_one():
     assert float(to_frames(events, 10, (1, 5)).sum()) == array.size
 
 
-def test_the_callers_array_is_not_changed(transform):
+def test_the_input_array_is_not_changed(transform):
     # Tonic's voxel grid turns the 0 of the caller's polarities into -1
     array = _array()
     copy = array.copy()
@@ -324,12 +325,12 @@ def test_the_callers_array_is_not_changed(transform):
     np.testing.assert_array_equal(array, copy)
 
 
-def test_compiled_is_eager(transform):
+def test_compiled_equals_eager(transform):
     events = Events.from_structured(_array(), 100)
     np.testing.assert_allclose(jax.jit(transform)(events), transform(events), rtol=1e-6)
 
 
-def test_vmap_is_a_loop(transform):
+def test_vmap_equals_a_loop(transform):
     recordings = [Events.from_structured(_array(n, n), 80) for n in (80, 33, 1)]
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *recordings)
     out = jax.vmap(transform)(batch)
@@ -337,7 +338,7 @@ def test_vmap_is_a_loop(transform):
         np.testing.assert_allclose(out[k], transform(events), rtol=1e-6)
 
 
-def test_padding_contributes_nothing(transform):
+def test_padding_has_no_effect(transform):
     array = _array()
     plain = transform(Events.from_structured(array))
     np.testing.assert_array_equal(transform(Events.from_structured(array, 137)), plain)
@@ -369,7 +370,7 @@ def test_padding_contributes_nothing(transform):
         (0, 0, -np.inf),
     ],
 )
-def test_events_off_the_sensor_or_at_no_time_are_left_out(transform, x, y, t):
+def test_events_off_the_sensor_or_without_a_finite_time_are_left_out(transform, x, y, t):
     events = Events.from_structured(_array())
     more = Events(
         *(
@@ -388,7 +389,7 @@ def test_frames_sum_to_the_number_of_events_that_count():
     assert int(events.mask.sum()) - int(frames.sum()) == 3
 
 
-def test_floating_polarities_are_weights_and_zero_or_nan_is_no_sign():
+def test_floating_polarities_are_weights_and_zero_and_nan_are_left_out():
     events = Events(x=[0, 1, 2], y=[0] * 3, t=[0.0, 1e-3, 2e-3], p=[0.5, 0.0, np.nan])
     assert float(to_frames(events, 3, (1, 3)).sum()) == 1
     assert float((to_time_surface(events, 3, (1, 3), 1e-3) > 0).sum()) == 3
@@ -428,9 +429,9 @@ def _with(events, **fields):
 
 @pytest.mark.parametrize("name", ["voxel_grid", "time_surface"])
 @pytest.mark.parametrize("field", ["t", "p"])
-def test_derivatives_are_finite_differences(x64, name, field):
+def test_derivatives_equal_finite_differences(x64, name, field):
     rng = np.random.default_rng(0)
-    # away from bins and edges, and no two at one time
+    # away from bins and edges, and at different times
     array = _array(40)
     array["t"] = rng.permutation(np.arange(40) * 200 + 37)
     events = Events.from_structured(array, 45, origin=0)
@@ -460,7 +461,7 @@ def test_the_voxel_grids_derivative_at_the_ends_and_instants():
 
     np.testing.assert_allclose(jax.jacfwd(grid)(0.25), [-2, 2, 0])
     np.testing.assert_allclose(jax.jacfwd(grid)(0.5), [0, -2, 2])
-    # at the end that of the interval before, less the half that moves `t_last`
+    # at the end that of the interval before, minus the half through `t_last`
     np.testing.assert_allclose(jax.jacfwd(grid)(1.0), [0, -1, 1])
 
 
@@ -479,7 +480,7 @@ def test_the_time_surfaces_derivative_is_the_surface_over_tau_of_the_last_event_
     np.testing.assert_array_equal(jax.jacrev(surface)(together)[:, 0], 0)
 
 
-def test_left_out_events_have_no_nan_derivatives(transform):
+def test_events_that_are_left_out_give_no_nan_derivatives(transform):
     events = Events([0, 1, 0], [0, 0, 9], [jnp.nan, 1e-3, 5e-4], [1.0, -1.0, jnp.nan])
     gradient = eqx.filter_grad(lambda e: transform(e).sum())(events)
     assert np.isfinite(gradient.t).all()

@@ -1,6 +1,6 @@
-"""The same input gives the same spikes as released peers, where those are right.
+"""The same input gives the same spikes as in released versions of other frameworks.
 
-What they gave is in `frameworks/recorded.npz`, which `frameworks/record.py` makes.
+`frameworks/record.py` records their spikes in `frameworks/recorded.npz`.
 """
 
 from pathlib import Path
@@ -19,8 +19,8 @@ def recorded():
     return np.load(Path(__file__).parent / "frameworks" / "recorded.npz")
 
 
-def assert_but_for_ties(ours, theirs, allowed):
-    """The same, but for a value or so that lies between two steps."""
+def assert_equal_except_ties(ours, theirs, allowed):
+    """Equal, except for the allowed number of values halfway between two steps."""
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     assert ours.shape == theirs.shape
     assert theirs.any()
@@ -30,16 +30,16 @@ def assert_but_for_ties(ours, theirs, allowed):
 
 def test_norse_constant_current_lif_encode(recorded):
     ours = snn.ConstantCurrentLIFEncoder(40)(recorded["currents"])
-    assert_but_for_ties(ours, recorded["norse.constant_current_lif_encode"], 1)
+    assert_equal_except_ties(ours, recorded["norse.constant_current_lif_encode"], 1)
 
 
 def test_norse_spike_latency_lif_encode(recorded):
     ours = snn.LIFLatencyEncoder(40)(recorded["currents"])
-    assert_but_for_ties(ours, recorded["norse.spike_latency_lif_encode"], 1)
+    assert_equal_except_ties(ours, recorded["norse.spike_latency_lif_encode"], 1)
 
 
 def test_norse_population_encode_of_values_up_to_one(recorded):
-    # norse scales by the batch's maximum, here 1, so that neighbours change the code
+    # norse scales by the maximum of the batch, here 1, so that values affect each other
     fields = snn.GaussianReceptiveFields(np.linspace(0, 1, 7), 1.0)
     theirs = recorded["norse.population_encode"]
     np.testing.assert_allclose(fields(recorded["unit"]), theirs, rtol=1e-5)
@@ -57,13 +57,13 @@ def test_norse_poisson_encode_has_the_same_rates(recorded):
 
 def test_snntorch_latency_linear(recorded):
     ours = snn.LatencyEncoder(21, 2e-2, threshold=0.01)(recorded["unit"])
-    assert_but_for_ties(ours, recorded["snntorch.latency.linear"], 1)
+    assert_equal_except_ties(ours, recorded["snntorch.latency.linear"], 1)
 
 
 def test_snntorch_latency_logarithmic(recorded):
-    # their last step is our t_late, half a step late: they round before they cut off
+    # their last step is our t_late plus half a step, since they round before they cut off
     encoder = snn.LatencyEncoder(21, 2.05e-2, tau=6e-3, threshold=0.2)
-    assert_but_for_ties(encoder(recorded["unit"]), recorded["snntorch.latency.log"], 1)
+    assert_equal_except_ties(encoder(recorded["unit"]), recorded["snntorch.latency.log"], 1)
 
 
 def test_snntorch_delta_with_the_first_sample_repeated(recorded):
@@ -79,7 +79,7 @@ def test_spikingjelly_weighted_phase_encoder(recorded):
 
 def test_spikingjelly_latency_encoder(recorded):
     ours = snn.LatencyEncoder(21, 2e-2)(recorded["unit"])
-    assert_but_for_ties(ours, recorded["spikingjelly.latency"], 1)
+    assert_equal_except_ties(ours, recorded["spikingjelly.latency"], 1)
 
 
 def test_braintools_rank_order_encoder(recorded):
@@ -103,17 +103,17 @@ def neurons():
 
 def test_norse_lif_refrac_step(neurons):
     ours = snn.Synapse(snn.LIF(refractory=3e-3))(neurons["currents"])
-    assert_but_for_ties(ours, neurons["lif_refrac"], 1)
+    assert_equal_except_ties(ours, neurons["lif_refrac"], 1)
     plain = snn.Synapse(snn.LIF())(neurons["currents"])
     assert (np.asarray(plain) != ours).mean() > 0.05
 
 
 def test_norse_lsnn_step(neurons):
-    # norse lets the threshold decay once more before it compares
+    # in norse the threshold decays once more before the comparison
     beta = 0.25 * (1 - 1e-3 / 5e-2)
     adaptive = snn.ALIF(tau_adapt=5e-2, beta=beta)
     ours = snn.Synapse(adaptive, immediate=False)(neurons["currents"])
-    assert_but_for_ties(ours, neurons["lsnn"], 1)
+    assert_equal_except_ties(ours, neurons["lsnn"], 1)
     plain = snn.Synapse(snn.LIF(), immediate=False)(neurons["currents"])
     assert (np.asarray(plain) != ours).mean() > 0.05
 
@@ -139,10 +139,10 @@ def _ours(neuron, currents):
     [
         ("snntorch.leaky.zero", snn.LIF(HARD)),
         ("snntorch.leaky.zero.no_delay", snn.LIF(HARD)),
-        # subtracts the threshold a step late, after the decay
+        # subtracts the threshold one step later, after the decay
         ("snntorch.leaky.subtract", snn.LIF(LATE, soft_reset=True)),
         ("snntorch.synaptic.subtract", snn.Synapse(snn.LIF(LATE, soft_reset=True))),
-        # its late reset wipes the input of that step, too
+        # its reset, one step later, also removes the input of that step
         ("snntorch.synaptic.zero", snn.Synapse(snn.LIF(HARD, refractory=1e-3))),
         ("snntorch.synaptic.zero.no_delay", snn.Synapse(snn.LIF(HARD))),
         ("spikingjelly.lif.hard", snn.LIF(HARD)),
@@ -153,7 +153,7 @@ def _ours(neuron, currents):
         ("norse.lsnn", snn.Synapse(snn.LIF(HARD), immediate=False)),
     ],
 )
-def test_a_membrane_of_another_library(membranes, name, neuron):
+def test_spikes_equal_those_of_another_library(membranes, name, neuron):
     expected = membranes[f"{name}.spikes"]
     spikes = np.asarray(_ours(neuron, membranes["currents"]))
     assert 1000 < expected.sum() < 9000
@@ -166,7 +166,7 @@ def test_without_a_reset_leaky_is_li(membranes):
     np.testing.assert_allclose(ours[:, ::5], v, rtol=1e-5, atol=1e-5)
 
 
-def test_spyx_fires_one_step_late(membranes):
+def test_spyx_fires_one_step_later(membranes):
     currents = membranes["currents"]
     late = _ours(snn.LIF(LATE, soft_reset=True), currents)
     theirs = membranes["spyx.lif.spikes"]
@@ -176,7 +176,7 @@ def test_spyx_fires_one_step_late(membranes):
     np.testing.assert_array_equal(membranes["spyx.cuba_lif.spikes"], _ours(cuba, currents))
 
 
-def test_a_late_subtraction_is_no_subtraction_in_the_step(membranes):
+def test_subtracting_one_step_later_differs_from_subtracting_in_the_step(membranes):
     same_step = np.asarray(snn.LIF(HARD, soft_reset=True)(membranes["currents"]))
     assert (membranes["snntorch.leaky.subtract.spikes"] != same_step).sum() > 500
 
@@ -208,7 +208,7 @@ def test_a_late_subtraction_is_no_subtraction_in_the_step(membranes):
         ),
     ],
 )
-def test_the_gradient_of_a_membrane_of_another_library(membranes, name, neuron):
+def test_gradients_equal_those_of_another_library(membranes, name, neuron):
     expected = membranes[f"{name}.gradient"]
     weights, currents = membranes["weights"], membranes["currents"][:, ::5]
     got = jax.grad(lambda x: jnp.vdot(weights, neuron(x)))(currents)

@@ -1,4 +1,4 @@
-"""The integrator's derivative, checked four ways, and everything JAX does around it."""
+"""The derivative of `integrate`, checked in four ways, under JAX's transformations."""
 
 import itertools
 
@@ -63,7 +63,7 @@ def problem(length=23, n=4, seed=0, dtype=jnp.float32, surrogate=SuperSpike(SLOP
 
 
 def loss_of(run, **kwargs):
-    """A scalar of everything that comes out, as a function of every float that goes in."""
+    """A scalar that depends on all outputs, as a function of all floating inputs."""
 
     def loss(rate, v, i, xs, cell):
         cell = eqx.tree_at(lambda c: c.rate, cell, rate)
@@ -88,18 +88,18 @@ def test_primal_equals_scan_to_the_bit(every):
     expected = jax.jit(naive)(cell, state, xs)
     got = integrate(cell, state, xs, checkpoint_every=every)
     jax.tree.map(np.testing.assert_array_equal, got, expected)
-    assert float(got[1][0].sum()) > 5  # it does spike
+    assert float(got[1][0].sum()) > 5  # there are spikes
 
 
 @pytest.mark.parametrize("every", EVERY)
-def test_primal_under_differentiation_is_the_same_primal(every):
+def test_primal_under_differentiation_equals_the_primal(every):
     cell, state, xs = problem()
     arrays, static = eqx.partition((cell, state, xs), eqx.is_inexact_array)
 
     def run(arrays):
         return integrate(*eqx.combine(arrays, static), checkpoint_every=every)
 
-    # jitted, as the plain call is inside: without it XLA compiles the pieces apart
+    # under jit, as the plain call: without it XLA compiles the parts separately
     out = jax.jit(lambda a: jax.jvp(run, (a,), (a,))[0])(arrays)
     jax.tree.map(np.testing.assert_array_equal, out, integrate(cell, state, xs))
 
@@ -148,7 +148,7 @@ def test_gradient_equals_a_handwritten_backpropagation(every, x64):
     length, n = xs_.shape
     w_z = np.cos(np.arange(length * n)).reshape(length, n)
 
-    # forward, keeping what the way back needs
+    # forward, keeping the values for the backward pass
     v, i, kept = v0.copy(), np.zeros(n), []
     for x in xs_:
         v_mid = v + rate * (i - v)
@@ -161,7 +161,7 @@ def test_gradient_equals_a_handwritten_backpropagation(every, x64):
     v_bar, i_bar, rate_bar, xs_bar = i.copy(), v + 2 * i, np.zeros(n), np.zeros_like(xs_)
     for t in reversed(range(length)):
         v_prev, i_prev, v_mid, z = kept[t]
-        v_bar = v_bar + 0.6 * w_z[t] * outs[t]  # the loss on the recorded voltage
+        v_bar = v_bar + 0.6 * w_z[t] * outs[t]  # the loss on the recorded potential
         z_bar = w_z[t] - v_bar * v_mid
         mid_bar = v_bar * (1 - z) + z_bar / (SLOPE * abs(v_mid - 0.5) + 1) ** 2
         xs_bar[t] = i_bar
@@ -217,7 +217,7 @@ def test_hessian_with_the_smooth_function(every, outer, inner, x64):
 @pytest.mark.parametrize("every", [5, *slow(None)])
 @pytest.mark.parametrize("outer", [FWD, REV])
 def test_hessian_through_the_surrogate_over_forward_mode(every, outer, x64):
-    # Over reverse mode JAX forgets the surrogate, in the naive scan too.
+    # The derivative of reverse mode does not contain the surrogate, also in the naive scan.
     args = arguments(length=9, dtype=jnp.float64)
     got = outer(FWD(loss_of(integrate, checkpoint_every=every)))(*args)
     expected = outer(FWD(loss_of(naive)))(*args)
@@ -347,7 +347,7 @@ class Noisy(eqx.Module):
         v, t = state
         noise = jr.normal(jr.fold_in(self.key, t), v.shape)
         v = 0.9 * v + self.scale * noise
-        return (v, t + 1), {"voltage": v, "positive": v > 0, "nothing": None}
+        return (v, t + 1), {"potential": v, "positive": v > 0, "nothing": None}
 
 
 @pytest.mark.parametrize("new_style", [True, False])
@@ -358,7 +358,7 @@ def test_integer_boolean_and_key_leaves(new_style, every):
     def last(scale, run):
         state = (jnp.zeros(3), jnp.zeros((), jnp.int32))
         _, outs = run(Noisy(scale, key), state)
-        return jnp.sum(outs["voltage"] * outs["positive"].astype(jnp.float32))
+        return jnp.sum(outs["potential"] * outs["positive"].astype(jnp.float32))
 
     def ours(cell, state):
         return integrate(cell, state, None, length=10, checkpoint_every=every)
@@ -458,7 +458,7 @@ ONCE = ("hessian", "reverse over reverse", "scan", "cond", "linearize", "checkpo
         ),
     ],
 )
-def test_what_a_step_closes_over_has_its_derivative(name, every, x64):
+def test_arrays_that_a_step_closes_over_have_a_derivative(name, every, x64):
     def run(step, state, xs):
         return integrate_step(step, state, xs, checkpoint_every=every)
 
@@ -470,7 +470,7 @@ def test_what_a_step_closes_over_has_its_derivative(name, every, x64):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), got, expected)
 
 
-def test_a_closed_over_integer_and_key_are_looked_at_when_they_change():
+def test_a_changed_closed_over_integer_or_key_changes_the_result():
     @jax.jit
     def last(n, key):
         def step(state, x):
@@ -483,8 +483,8 @@ def test_a_closed_over_integer_and_key_are_looked_at_when_they_change():
     assert last(2, jr.key(1)) != first
 
 
-def test_only_what_moves_has_a_tangent():
-    """No array of zeros as long as the sequence stands in for a missing tangent."""
+def test_only_differentiated_arrays_have_a_tangent():
+    """A missing tangent is not an array of zeros as long as the sequence."""
     cell, state, xs = problem(length=1000, n=50)
 
     def tangent(rate, xs, moving_xs):
@@ -559,7 +559,7 @@ def test_short_sequences_are_not_cut_into_chunks(length):
 
 @pytest.mark.parametrize("length", [6, 7])
 def test_large_states_run_two_steps_at_once_and_agree_to_the_bit(length):
-    # 50,000 numbers: an even length takes two steps an iteration, an odd one does not
+    # 50,000 numbers: an even length takes two steps per iteration, an odd one takes one
     encoder = LIFCurrentEncoder()
     xs = 2 * draw.uniform(jr.key(0), (length, 50_000))
     state, spikes = encoder.run(encoder.init(xs[0]), xs, key=None)
@@ -592,8 +592,8 @@ def test_large_states_have_the_derivatives_of_small_ones(length):
     assert jnp.any(small[2] != 0)
 
 
-def test_a_large_state_that_does_not_move_has_a_zero_tangent():
-    # two steps an iteration have a rule of their own, which must fill in what stays
+def test_a_large_state_that_is_not_differentiated_has_a_zero_tangent():
+    # two steps per iteration have their own rule, which must fill in zero tangents
     encoder = LIFCurrentEncoder()
     v, xs = jnp.zeros(50_000), jnp.ones((2, 50_000))
     _, (state_dot, out_dot) = jax.jvp(lambda v: (v, encoder.run(v, xs)[1]), (v,), (v,))
@@ -601,7 +601,7 @@ def test_a_large_state_that_does_not_move_has_a_zero_tangent():
     assert not out_dot.any()
 
 
-def test_keeping_every_step_stores_one_potential_of_a_neuron():
+def test_keeping_every_step_stores_one_potential_per_neuron():
     xs, w = jnp.ones((100, 1_000)), jnp.ones((100, 1_000))
 
     def temporary(every):
@@ -611,7 +611,7 @@ def test_keeping_every_step_stores_one_potential_of_a_neuron():
         return analysis.temp_size_in_bytes / xs.nbytes
 
     assert temporary(None) == temporary(1)
-    assert temporary(1) < 1.2  # of two numbers of state, and several values a step
+    assert temporary(1) < 1.2  # of two numbers of state, and several values per step
     assert temporary(100) > 1.8  # the states, computed again
 
 

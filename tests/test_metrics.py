@@ -19,7 +19,7 @@ from jaxsnn_eqx.spike_trains import to_events
 
 @pytest.fixture(scope="module")
 def recorded():
-    """What elephant gives (`frameworks/record_metrics.py`)."""
+    """The distances of elephant (`frameworks/record_metrics.py`)."""
     return np.load(Path(__file__).parent / "frameworks" / "metrics.npz")
 
 
@@ -39,7 +39,7 @@ def test_rate_and_sparsity_against_numpy():
     assert float(metrics.silent_neurons(-jnp.eye(2)[:1])) == 0.5
 
 
-def test_nan_is_no_silence():
+def test_nan_is_not_silence():
     spikes = jnp.array([[jnp.nan, 0.0], [1.0, 0.0]])
     assert np.isnan(metrics.firing_rate(spikes)).tolist() == [True, False]
     other = jnp.ones(2)
@@ -52,7 +52,7 @@ def test_nan_is_no_silence():
         metrics.victor_purpura_of_times(spikes[:, 0], [], cost=1.0),
     ):
         assert np.isnan(value)
-    # but not where it is padding
+    # except in padding
     mask = jnp.array([False, True])
     padded = ft.partial(metrics.victor_purpura_of_times, cost=1.0, a_mask=mask)
     assert float(padded(spikes[:, 0], [1.0])) == 0
@@ -102,7 +102,7 @@ def test_operations_on_values_are_multiplications():
     assert [float(c) for c in counted] == [0, 4 * 2 * 5, 4 * 3 * 5]
 
 
-def test_operations_of_a_convolution_know_its_borders():
+def test_operations_of_a_convolution_are_fewer_at_its_borders():
     conv = eqx.nn.Conv2d(1, 2, kernel_size=3, padding=1, key=jr.key(0))
     network = snn.Network([snn.PhaseEncoder(1, 1), snn.OverTime(conv)])
     corner = jnp.zeros((1, 4, 4)).at[0, 0, 0].set(1.0)
@@ -124,7 +124,7 @@ def test_operations_of_a_convolution_know_its_borders():
         (eqx.nn.ConvTranspose1d(2, 3, 3, stride=2, key=jr.key(0)), (2, 5)),
     ],
 )
-def test_the_fan_out_is_what_an_input_changes(layer, shape):
+def test_the_fan_out_is_the_number_of_outputs_that_an_input_changes(layer, shape):
     some = jr.bernoulli(jr.key(1), 0.7, layer.weight.shape).astype(layer.weight.dtype)
     layer = eqx.tree_at(lambda m: m.weight, layer, layer.weight * some)
     xs = jr.bernoulli(jr.key(2), 0.3, (4, *shape)).astype(jnp.float32)
@@ -154,7 +154,7 @@ def test_operations_in_64_bit_and_of_narrow_spikes(x64):
         assert [float(c) for c in counted] == [18, 0, 90]
 
 
-def test_what_cannot_be_counted_is_refused():
+def test_layers_that_cannot_be_counted_are_refused():
     mlp = eqx.nn.MLP(3, 2, 4, 1, key=jr.key(0))
     network = snn.Network([snn.Network([snn.OverTime(mlp)])])
     with pytest.raises(
@@ -189,7 +189,7 @@ def test_van_rossum_against_the_sum_over_pairs_and_elephant(tau, recorded):
         )
         loop = [_van_rossum(trains[i], b, tau, 1e-3) for b in trains]
         np.testing.assert_allclose(ours, loop, rtol=2e-6)
-        # elephant takes large numbers from one another
+        # elephant subtracts large numbers, and loses digits
         np.testing.assert_allclose(ours, theirs[i] / np.sqrt(2), rtol=2e-6, atol=1e-6)
 
 
@@ -209,8 +209,8 @@ def test_van_rossum_of_known_trains():
     assert squared(a, b, 8e-3) == pytest.approx((f**2).sum() * 1e-6 / 8e-3, rel=1e-3)
 
 
-def test_van_rossum_far_above_the_time_of_the_spikes():
-    # nothing cancels: one spike a step later, D² = 1 − exp(−dt / tau)
+def test_van_rossum_with_a_time_constant_far_above_the_interval():
+    # no digits are lost: for one spike a step later, D² = 1 − exp(−dt / tau)
     a, b = jnp.zeros((2, 20)).at[0, 4].set(1.0).at[1, 5].set(1.0)
     for tau in (1e-3, 1.0, 1e3):
         squared = metrics.van_rossum_distance(a, b, tau=tau) ** 2
@@ -263,7 +263,7 @@ def test_victor_purpura_of_times_against_the_textbook_and_elephant(cost, recorde
     def distances(a, a_mask, b, b_mask):
         return metrics.victor_purpura_of_times(a, b, cost=cost, a_mask=a_mask, b_mask=b_mask)
 
-    # the same whatever is padding, and wherever it is
+    # the same for any padding at any place
     turned = np.where(mask, times, 0.1)[:, ::-1].astype(np.float32)
     ours = distances(times.astype(np.float32), mask, turned, mask[:, ::-1])
     lists = [np.sort(row[~np.isnan(row)]) for row in times]
@@ -275,7 +275,7 @@ def test_victor_purpura_of_times_against_the_textbook_and_elephant(cost, recorde
 def test_the_victor_purpura_derivative(x64):
     a, b = jnp.array([0.011, 0.048, 0.09]), jnp.array([0.05, 0.02])
     distance = ft.partial(metrics.victor_purpura_of_times, cost=100.0)
-    # the first two are moved, the third taken out
+    # the first two are moved, the third is removed
     moved = jax.grad(distance, argnums=(0, 1))(a, b)
     np.testing.assert_allclose(moved[0], [-100, -100, 0])
     np.testing.assert_allclose(moved[1], [100, 100])

@@ -58,7 +58,7 @@ DECODERS = (None, snn.MaxOverTime(), snn.MeanOverTime())
         ),
     ],
 )
-def test_whole_network_chunks_change_nothing_but_memory(every, first, last):
+def test_chunks_of_the_whole_network_only_change_memory(every, first, last):
     if last is None:
         last = snn.MaxOverTime() if every == 29 else None
     whole = snn.Network(_layers(first, last))
@@ -78,7 +78,7 @@ def test_whole_network_chunks_change_nothing_but_memory(every, first, last):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_calls_as_sequential_does_keys_included():
+def test_calls_layers_with_the_keys_of_sequential():
     layers = [*_layers(snn.ConstantCurrentLIFEncoder(30)), snn.OverTime(eqx.nn.Dropout())]
     network, sequential = snn.Network(layers), eqx.nn.Sequential(layers)
     np.testing.assert_allclose(
@@ -200,11 +200,11 @@ def _temp_gb(every, steps):
 
 def test_a_hundred_thousand_steps_fit_in_under_a_gigabyte():
     assert _temp_gb(every=250, steps=100_000) < 0.1
-    # and chunks are what makes it so
+    # without chunks it is more
     assert _temp_gb(every=250, steps=10_000) < 0.2 * _temp_gb(every=None, steps=10_000)
 
 
-def test_linear_over_time_is_one_matrix_product_in_natural_order():
+def test_linear_over_time_is_one_matrix_product_without_a_transpose():
     layer = snn.OverTime(eqx.nn.Linear(6, 12, key=K[0]))
     batched = jax.jit(lambda xs: jax.vmap(layer)(xs)).lower(jnp.ones((4, 30, 6))).as_text()
     assert batched.count("dot_general") == 1
@@ -225,7 +225,7 @@ def test_over_time_equals_a_loop():
         np.testing.assert_allclose(snn.OverTime(layer)(x), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_over_time_draws_anew_at_each_step_and_from_the_step_alone():
+def test_over_time_draws_from_the_key_and_the_step():
     dropout = snn.OverTime(eqx.nn.Dropout(0.5))
     out = dropout(jnp.ones((20, 100)), key=K[0])
     expected = jnp.stack(
@@ -247,7 +247,7 @@ def test_over_time_casts_spikes_to_the_layers_dtype(dtype):
     )
 
 
-def test_a_module_of_the_batch_norm_kind_is_refused():
+def test_a_module_with_state_such_as_batch_norm_is_refused():
     with pytest.raises(ValueError, match=r"`layer` must be stateless, got `BatchNorm`"):
         snn.OverTime(eqx.nn.BatchNorm(3, "batch", mode="batch"))
 

@@ -121,7 +121,7 @@ def test_other_steps_and_constants(params, dt, x64):
     np.testing.assert_allclose(snn.LI(params, dt)(xs), expected_v, rtol=1e-11, atol=1e-12)
 
 
-def test_a_neuron_and_its_encoders_share_one_membrane_step():
+def test_a_neuron_and_the_lif_encoders_have_the_same_step():
     xs = jnp.asarray(_currents(1, (60, 30)), jnp.float32)
     np.testing.assert_array_equal(snn.LIF(PARAMS)(xs), snn.LIFCurrentEncoder(PARAMS)(xs))
     constant = jnp.broadcast_to(xs[0], xs.shape)
@@ -139,13 +139,13 @@ def test_float32_agrees_with_float64_away_from_ties():
     assert np.mean(np.asarray(spikes) != _loop(xs)[1]) < 1e-3
 
 
-def test_when_an_input_moves_the_membrane():
+def test_the_step_at_which_an_input_changes_the_potential():
     x = jnp.array([[1.0], [0.0], [0.0]])
     # by hand: v = 0.1 · 1, then 0.9 of it
     np.testing.assert_allclose(snn.LI()(x).ravel(), [0.1, 0.09, 0.081], rtol=1e-6)
     # i = 1, 0.8, 0.64 during the steps
     np.testing.assert_allclose(snn.Synapse(snn.LI())(x).ravel(), [0.1, 0.17, 0.217], rtol=1e-6)
-    # and a step later
+    # one step later
     later = snn.Synapse(snn.LI(), immediate=False)
     np.testing.assert_allclose(later(x).ravel(), [0.0, 0.1, 0.17], rtol=1e-6)
 
@@ -165,7 +165,7 @@ def test_the_reset_goes_to_v_reset():
         np.testing.assert_allclose(potentials[spikes == 1], v_reset, rtol=5e-7)
 
 
-def test_a_soft_reset_keeps_what_exceeded_the_threshold():
+def test_a_soft_reset_keeps_the_part_above_the_threshold():
     # by hand: v = 0.1 · 8 = 0.8, above 0.6 by 0.2
     params = snn.LIFParameters(v_reset=0.1)
     potentials, spikes = snn.trace(snn.LIF(params, soft_reset=True), jnp.array([[8.0]]))
@@ -182,13 +182,13 @@ def test_nan_and_infinities():
     assert not np.isnan(snn.LIF(dtype=jnp.bool_)(xs)).any()
     assert np.isnan(snn.LI()(xs)[1:, 0]).all()
     assert np.isinf(snn.LI()(xs)[1, 1:]).all()
-    # behind a synapse that acts a step later, a step later
+    # one step later behind a synapse that acts one step later
     later = np.asarray(snn.Synapse(snn.LIF(), immediate=False)(xs))
     np.testing.assert_array_equal(np.isnan(later[:, 0]), [0, 0, 1, 1, 1, 1])
 
 
 @pytest.mark.parametrize("neuron", [snn.LIF(), snn.ALIF(), snn.Synapse(snn.LIF(dtype="uint8"))])
-def test_what_holds_a_neuron_keeps_its_dtype_or_else_the_inputs(neuron):
+def test_layers_around_a_neuron_keep_its_dtype_or_the_inputs(neuron):
     own = neuron.neuron.dtype if isinstance(neuron, snn.Synapse) else None
     linear = eqx.nn.Linear(3, 3, key=jax.random.key(0))
     for held in (neuron, snn.Synapse(neuron), snn.Recurrent(neuron, linear)):
@@ -232,7 +232,7 @@ def test_gradients_against_backpropagation_by_hand(soft, detach, x64):
 
 def test_a_detached_reset_is_finite_where_potentials_are_in_millivolts():
     params = snn.LIFParameters(v_th=-50.0, v_leak=-65.0, v_reset=-65.0)
-    # currents that bring the potential to the threshold, and keep it near there
+    # currents that keep the potential near the threshold
     xs = jnp.broadcast_to(jnp.linspace(14.9, 15.1, 10), (200, 10))
 
     def gradient(**options):
@@ -272,7 +272,7 @@ def test_a_detached_adaptation_leaves_the_threshold_out_of_the_derivative(x64):
     assert np.abs(gradient(True, 0.5) - gradient(False, 0.5)).max() > 1e-4
     np.testing.assert_allclose(gradient(True, 0.0), gradient(False, 0.0), rtol=1e-9, atol=1e-15)
 
-    def by_hand(xs):  # the adaptation that the spikes give, as though it were an input
+    def by_hand(xs):  # with the adaptation of the recorded spikes as a given input
         potential, adaptation, total = jnp.zeros(5), jnp.zeros(5), 0.0
         for t, x in enumerate(xs):
             potential = potential + 1e-3 / PARAMS.tau_mem * (PARAMS.v_leak - potential + x)
@@ -356,7 +356,7 @@ def test_the_gradients_of_trained_constants(x64):
         np.testing.assert_allclose(a, b, rtol=1e-8)
 
 
-def test_a_fixed_tau_syn_is_no_leaf_and_a_trained_one_is_exact():
+def test_a_fixed_tau_syn_is_not_a_leaf_and_a_trained_one_is_exact():
     for fixed in (4e-3, [4e-3, 5e-3], np.array([4e-3, 5e-3])):
         synapse = snn.Synapse(snn.LIF(), fixed)
         assert jax.tree.leaves(eqx.filter(synapse, eqx.is_inexact_array)) == []
@@ -368,7 +368,7 @@ def test_a_fixed_tau_syn_is_no_leaf_and_a_trained_one_is_exact():
     assert (trained.tau_syn >= np.float32(1e-3)).all()
 
 
-def test_training_moves_the_constants_of_a_network():
+def test_training_changes_the_constants_of_a_network():
     params = snn.LearnableLIFParameters(5)
     model = snn.Network([snn.Synapse(snn.LIF(params), jnp.full(5, 5e-3)), snn.MeanOverTime()])
     optimizer = optax.adam(3e-2)
@@ -416,7 +416,7 @@ def test_recurrent_against_a_numpy_loop(synapse, x64):
 
 
 @pytest.mark.parametrize("every", [None, 7])
-def test_the_recurrent_gradient_outside_of_the_loop_is_the_one_inside(every, x64):
+def test_the_recurrent_gradient_outside_of_the_loop_equals_the_one_inside(every, x64):
     linear = eqx.nn.Linear(8, 8, key=jax.random.key(0), dtype=jnp.float64)
     neuron = snn.Synapse(snn.LIF(PARAMS, checkpoint_every=every), TAU_SYN)
     layer = snn.Recurrent(neuron, linear)
@@ -439,7 +439,7 @@ def test_the_recurrent_gradient_outside_of_the_loop_is_the_one_inside(every, x64
     np.testing.assert_allclose(dx_a, dx_b, rtol=1e-10, atol=1e-12)
 
 
-def test_when_lateral_spikes_arrive():
+def test_the_step_at_which_lateral_spikes_arrive():
     weight = jnp.array([[0.0, 0.0], [20.0, 0.0]])  # the first neuron drives the second
     xs = jnp.zeros((5, 2)).at[0, 0].set(8.0)
     linear = _weighted(weight, 2)
@@ -451,10 +451,10 @@ def test_when_lateral_spikes_arrive():
     assert later[1, 0] == 1
 
 
-# -- what is there, and what is refused
+# -- options and bad arguments
 
 
-def test_options_that_are_off_leave_the_state_as_it_was():
+def test_options_that_are_off_do_not_change_the_state():
     x = jnp.ones(3)
     assert len(jax.tree.leaves(snn.LIF().init(x))) == 1
     assert len(jax.tree.leaves(snn.LIF(refractory=2e-3).init(x))) == 2
@@ -463,7 +463,7 @@ def test_options_that_are_off_leave_the_state_as_it_was():
     assert len(jax.tree.leaves(snn.Synapse(snn.LIF()).init(x))) == 2
 
 
-def test_options_that_are_off_cost_no_operation():
+def test_options_that_are_off_add_no_operations():
     def operations(neuron):
         return str(jax.make_jaxpr(neuron)(jnp.ones((5, 3)))).count(" = ")
 
@@ -511,7 +511,7 @@ def test_bad_arguments_are_refused(layer, kwargs, message):
 
 
 @pytest.mark.parametrize("layer", [snn.LIF, snn.LI, snn.ALIF])
-def test_a_membrane_alone_warns_of_a_tau_syn_that_nothing_uses(layer):
+def test_a_membrane_alone_warns_of_an_unused_tau_syn(layer):
     name = layer.__name__
     with pytest.warns(UserWarning, match=rf"`{name}` is a membrane alone.*`Synapse\({name}"):
         layer(snn.LIFParameters(tau_syn=2e-3))

@@ -25,7 +25,7 @@ from jaxsnn_eqx.nir import (  # noqa: E402
     to_nir_data,
 )
 
-PEERS = Path(__file__).parent / "frameworks"
+RECORDED = Path(__file__).parent / "frameworks"
 FAST = snn.LIFParameters(tau_mem=4e-3, v_th=0.7, v_leak=0.1, v_reset=-0.2)
 READOUTS = [nir.CubaLI, nir.LI, nir.CubaLIF]
 
@@ -308,11 +308,11 @@ def test_subgraphs_are_unrolled():
 
 @pytest.fixture(scope="module")
 def recorded():
-    return np.load(PEERS / "recorded_nir.npz")
+    return np.load(RECORDED / "recorded_nir.npz")
 
 
 def test_a_graph_of_norse_gives_what_norse_gave(recorded):
-    network = from_nir(nir.read(PEERS / "norse.nir"))
+    network = from_nir(nir.read(RECORDED / "norse.nir"))
     # Norse's potentials start at `v_leak` = -0.2, and ours at 0: that decays with 12 ms
     start = -0.2 * (1 - 1 / 12) ** np.arange(1, 41)
     out = np.asarray(network(recorded["xs"]))
@@ -320,14 +320,14 @@ def test_a_graph_of_norse_gives_what_norse_gave(recorded):
 
 
 def test_a_graph_of_snntorch_gives_what_snntorch_gave_a_step_before(recorded):
-    network = from_nir(nir.read(PEERS / "snntorch.nir"), dt=1e-4)
+    network = from_nir(nir.read(RECORDED / "snntorch.nir"), dt=1e-4)
     theirs = recorded["snntorch"]
     assert 0.2 < theirs.mean() < 0.8
     np.testing.assert_array_equal(network(recorded["xs"])[1:], theirs[:-1])
 
 
 def test_a_recurrent_graph_of_snntorch_loads_and_runs(recorded):
-    network = from_nir(nir.read(PEERS / "snntorch_recurrent.nir"), dt=1e-4)
+    network = from_nir(nir.read(RECORDED / "snntorch_recurrent.nir"), dt=1e-4)
     recurrent = network[1]
     assert isinstance(recurrent, snn.Recurrent)
     # alpha = 0.8 and beta = 0.9, each 1 - dt / tau

@@ -62,7 +62,7 @@ def test_docstrings_with_equations_are_raw():
 def test_every_public_class_and_method_has_a_docstring(name):
     cls = PUBLIC[name]
     assert cls.__doc__
-    assert not cls.__doc__.startswith(f"{name}(")  # what dataclasses make up
+    assert not cls.__doc__.startswith(f"{name}(")  # the default docstring of dataclasses
     for method, value in vars(cls).items():
         if inspect.isfunction(value) and not method.startswith("_"):
             assert inspect.getdoc(getattr(cls, method)), f"{name}.{method}"
@@ -78,7 +78,7 @@ def test_every_signature_shows_types_and_defaults(name):
         assert "object at 0x" not in str(parameter), parameter
 
 
-def test_an_example_in_every_docstring_of_what_a_user_calls():
+def test_every_public_docstring_has_an_example():
     abstract = [n for n in PUBLIC if n.startswith("Abstract")]
     # `plotting` is an attribute once something has imported it; `load` has `save`'s example
     plain = {"functional", "datasets", "events", "spike_trains", "metrics"}

@@ -65,7 +65,7 @@ def test_bad_values_are_refused(kwargs, message):
 # -- learnable
 
 
-def test_constants_are_those_given_to_the_bit_until_they_are_trained():
+def test_constants_are_exactly_the_given_ones_before_training():
     rng = np.random.default_rng(0)
     given = {
         "tau_mem": rng.uniform(1.1e-3, 5e-2, 10_000),
@@ -95,7 +95,7 @@ def test_trained_constants_stay_in_their_range(log):
     np.testing.assert_allclose(moved.v_th, -0.3 + 0.9 * np.exp(log), rtol=1e-5)
 
 
-def test_no_optimizer_moves_what_is_given():
+def test_an_optimiser_does_not_change_the_given_constants():
     neurons = snn.LIF(snn.LearnableLIFParameters(4))
     trained = eqx.filter(neurons, eqx.is_inexact_array)
     assert len(jax.tree.leaves(trained)) == 2
@@ -118,12 +118,12 @@ def test_no_optimizer_moves_what_is_given():
         (snn.LearnableLIFEncoder(4, 9), {"log_tau_mem", "log_v_th"}),
     ],
 )
-def test_a_layer_has_the_leaves_of_what_it_uses(layer, used):
+def test_a_layer_has_only_the_leaves_that_it_uses(layer, used):
     logs = {name for name in vars(layer.params) if name.startswith("log_")}
     assert {name for name in logs if getattr(layer.params, name) is not None} == used
 
 
-def test_learnable_parameters_are_made_under_jit_vmap_and_filter_eval_shape():
+def test_learnable_parameters_are_constructed_under_jit_vmap_and_filter_eval_shape():
     taus = jnp.array([[5e-3, 1e-2], [2e-2, 3e-2]])
 
     def neurons(tau_mem):
@@ -140,7 +140,7 @@ def test_learnable_parameters_are_made_under_jit_vmap_and_filter_eval_shape():
     assert jax.tree.structure(shapes) == jax.tree.structure(neurons(taus[0]))
 
 
-def test_parameters_are_static_wherever_they_are_held():
+def test_parameters_are_static_in_every_layer():
     assert jax.tree.leaves((snn.LIFParameters(), {"a": snn.LIFParameters(v_th=2)})) == []
     doubled = jax.jit(lambda params, x: params.v_th * x)(snn.LIFParameters(v_th=3), 2.0)
     assert doubled == 6

@@ -1,4 +1,4 @@
-"""What the pictures show: counted and measured on the artists, not looked at."""
+"""The contents of the pictures, measured on the artists of matplotlib."""
 
 import importlib.util
 import subprocess
@@ -58,14 +58,14 @@ def test_a_raster_has_a_mark_for_every_spike_at_its_time_in_its_row(ax):
     assert ax.get_ylim() == (-0.6, 5.6)
 
 
-def test_negative_spikes_are_red_and_graded_ones_as_high_as_they_are_large(ax):
+def test_negative_spikes_are_red_and_graded_ones_have_proportional_heights(ax):
     plotting.raster(jnp.array([4.0, 0.0, -1.0, 2.0]), ax=ax)
     np.testing.assert_allclose(marks(ax, "black"), [[0, -0.4, 0.4], [3, -0.2, 0.2]])
     np.testing.assert_allclose(marks(ax, "tab:red"), [[2, -0.1, 0.1]])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_is_a_cross_and_changes_no_other_mark(ax, bad):
+def test_values_that_are_not_finite_are_crosses_and_change_no_other_mark(ax, bad):
     plotting.raster([[1.0, 0.0], [bad, 1.0]], ax=ax)
     (crosses,) = ax.lines
     assert (crosses.get_marker(), crosses.get_linestyle()) == ("x", "None")
@@ -225,7 +225,7 @@ def test_without_matplotlib_the_import_names_the_extra():
     assert run.stdout.strip() == expected
 
 
-def test_the_gallery_draws_every_encoder_and_refuses_to_forget_one():
+def test_the_gallery_draws_every_encoder():
     if not GALLERY.exists():
         pytest.skip("outside the source tree")
     spec = importlib.util.spec_from_file_location("gallery", GALLERY)

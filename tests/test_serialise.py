@@ -1,4 +1,4 @@
-"""Saving and loading: what comes back, what is refused, and what a failure leaves."""
+"""Saving and loading: equality, differences that are refused, and failures."""
 
 import functools as ft
 import importlib.metadata
@@ -35,10 +35,10 @@ def _network(v_th=0.6, hidden=6, seed=0, encoder=None):
 
 
 @cases(lambda case: True)
-def test_every_layer_comes_back_bit_for_bit(case, tmp_path):
+def test_every_layer_is_loaded_bit_for_bit(case, tmp_path):
     path = tmp_path / "layer.eqx"
     snn.save(path, case.layer)
-    # other arrays, as a model that was made anew has
+    # other arrays, as in a newly constructed model
     like = jax.tree.map(lambda a: a + 1 if eqx.is_array(a) else a, case.layer)
     loaded = snn.load(path, like)
     for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(case.layer), strict=True):
@@ -46,7 +46,7 @@ def test_every_layer_comes_back_bit_for_bit(case, tmp_path):
     assert jax.tree.structure(loaded) == jax.tree.structure(case.layer)
 
 
-def test_a_network_of_another_seed_is_like_enough(tmp_path):
+def test_like_may_be_a_network_of_another_seed(tmp_path):
     network = _network()
     snn.save(tmp_path / "n", network)
     loaded = snn.load(str(tmp_path / "n"), like=_network(seed=1))
@@ -189,7 +189,7 @@ def test_the_values_of_static_arrays_are_compared(tmp_path):
         snn.load(tmp_path / "held", _Held(jnp.ones(2), np.ones(2)))
 
 
-def test_what_differs_between_processes_is_not_compared(tmp_path):
+def test_addresses_which_differ_between_processes_are_not_compared(tmp_path):
     snn.save(tmp_path / "held", _Held(jnp.ones(2), _NotAModule()))
     assert b"0x" not in (tmp_path / "held").read_bytes()
     loaded = snn.load(tmp_path / "held", _Held(jnp.zeros(2), _NotAModule()))
@@ -216,7 +216,7 @@ def test_other_pytrees(tmp_path):
         snn.load(tmp_path / "n", (jax.tree_util.Partial(jnp.vdot, jnp.ones(3)), model[1]))
 
 
-def test_what_cannot_be_stored_is_refused(tmp_path):
+def test_leaves_that_cannot_be_stored_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"`layers\[0\].threshold` has no values to store"):
         snn.save(tmp_path / "n", eqx.filter_eval_shape(_network))
     with pytest.raises(ValueError, match=r"`\['a'\]` is an array of objects"):

@@ -1,4 +1,4 @@
-"""The codes of signals against NumPy float64 loops, and what released peers get wrong."""
+"""The encoders of signals against NumPy float64 loops, and errors of other frameworks."""
 
 import itertools
 
@@ -72,7 +72,7 @@ def level_crossing(x, levels):
 
 
 def bens_spiker(x, filter, threshold):
-    """Schrauwen & Van Campenhout's, and the spikes moved to where they are known."""
+    """Schrauwen & Van Campenhout's spikes, at the later steps at which they are known."""
     rest, taps = list(x), len(filter)
     out = [0.0] * len(x)
     for u in range(len(x) - taps + 1):
@@ -143,11 +143,11 @@ def test_in_float32_against_the_loop(name):
     encoder, xs, loop = CODES[name]
     expected = np.stack([loop(x) for x in xs.T], axis=1)
     differs = np.asarray(encoder(xs.astype(np.float32))) != expected
-    # a mean of an odd number of samples, or a sine, may lie at a threshold but for rounding
+    # a mean of an odd number of samples, or a sine, may equal a threshold up to rounding
     assert differs.sum() <= (3 if name in ("pulse_width_smooth", "moving_window") else 0)
 
 
-# -- what peers get wrong
+# -- errors of other frameworks
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_constant_signal_does_not_fire_at_its_first_sample(name):
     np.testing.assert_array_equal(encoder(np.full((20, 2), 3.0)), 0)
 
 
-def test_slow_drifts_fire_where_a_baseline_follows():
+def test_slow_drifts_fire_if_a_baseline_follows():
     drift = np.arange(401) / 16.0  # by 25, in steps of 1/16
     assert not snn.DeltaEncoder(0.5)(drift).any()
     assert snn.StepForwardEncoder(0.5)(drift).sum() == 50
@@ -173,7 +173,7 @@ def test_a_fitted_threshold_is_positive_and_per_channel():
     sizes = np.abs(np.diff(falling, axis=0))
     expected = sizes.mean(axis=0) + 0.5 * sizes.std(axis=0)
     np.testing.assert_allclose(encoder.threshold, expected)
-    # the signed mean of a falling signal is negative: a peer's threshold then is too
+    # the signed mean of a falling signal is negative, and so is the threshold of one framework
     assert (np.diff(falling, axis=0).mean(axis=0) < 0).all()
     spikes = np.asarray(encoder(falling))
     assert set(np.unique(spikes)) == {-1.0, 0.0}
@@ -187,7 +187,7 @@ def test_a_threshold_is_not_fitted_to_the_signal_that_is_encoded():
 
 
 def test_bens_spiker_uses_its_first_tap_and_both_errors_at_the_same_samples():
-    # the filter itself is one spike exactly, emitted with the stated delay
+    # the filter itself is exactly one spike, with the stated delay
     signal = np.concatenate([np.zeros(3), FILTER, np.zeros(6)])
     encoder = snn.BensSpikerEncoder(FILTER, 1.75)
     spikes = np.asarray(encoder(signal))
@@ -262,7 +262,7 @@ def test_pulse_width_gradients_equal_finite_differences(x64):
 
 
 def test_the_graded_derivative_is_that_of_the_rounded_sum(x64):
-    # z_t = (x_t − x_{t−1}) / threshold, straight through the rounding
+    # z_t = (x_t − x_{t−1}) / threshold, with the rounding left out
     xs = jnp.array([0.3, 1.7, 1.1, 2.9])
     for jac in (jax.jacfwd, jax.jacrev):
         jacobian = jac(snn.SigmaDeltaEncoder(0.5))(xs)
@@ -364,7 +364,7 @@ def looped(encoder, xs, first=None):
 @pytest.mark.parametrize("encoder", CHANGES)
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("started", [False, True])
-def test_changes_taken_all_at_once_are_those_of_the_steps(encoder, value, started):
+def test_all_steps_at_once_equal_single_steps(encoder, value, started):
     xs = jnp.asarray(WALK[:20], jnp.float32).at[5, 3].set(value)
     first = encoder.init(xs[0])
     if started:
@@ -374,7 +374,7 @@ def test_changes_taken_all_at_once_are_those_of_the_steps(encoder, value, starte
 
 
 @pytest.mark.parametrize("encoder", CHANGES)
-def test_a_nan_before_the_chunk_is_in_its_first_change_alone(encoder):
+def test_a_nan_before_the_chunk_affects_only_its_first_step(encoder):
     xs = jnp.asarray(WALK[:6], jnp.float32)
     state, _ = encoder.run(encoder.init(xs[0]), xs.at[-1, 2].set(jnp.nan))
     assert np.isnan(state.reference[2])
@@ -384,7 +384,7 @@ def test_a_nan_before_the_chunk_is_in_its_first_change_alone(encoder):
     assert not np.isnan(state.reference).any()
 
 
-def test_changes_are_no_loop_and_their_derivative_keeps_one_train():
+def test_changes_need_no_loop_and_their_derivative_keeps_one_array():
     xs = jnp.ones((100, 5_000))
     grad = jax.grad(lambda xs: jnp.sum(snn.DeltaEncoder(0.5)(xs) ** 2))
     compiled = jax.jit(grad).lower(xs).compile()
@@ -393,7 +393,7 @@ def test_changes_are_no_loop_and_their_derivative_keeps_one_train():
 
 
 @pytest.mark.parametrize("encoder", CHANGES)
-def test_the_derivative_of_changes_is_the_loops(encoder):
+def test_the_derivative_of_changes_equals_that_of_a_loop(encoder):
     xs = jnp.asarray(WALK[:20], jnp.float32)
     w = jnp.asarray(RNG.standard_normal(xs.shape), jnp.float32)
     got, expected = (

@@ -60,7 +60,7 @@ def test_packing_and_back_is_exact(spikes):
 
 @settings(deadline=None, max_examples=40)
 @given(SIGNED, st.sampled_from([1, 5, 40]))
-def test_listing_and_back_is_exact_for_what_fits(spikes, capacity):
+def test_listing_and_back_is_exact_for_spikes_that_fit(spikes, capacity):
     events = to_events(spikes, capacity)
     expected = _events(spikes)
     kept = expected[:capacity]
@@ -100,7 +100,7 @@ def test_packed_is_32_times_smaller_than_float32():
 
 
 @pytest.mark.parametrize("length", [9, 15, 16])
-def test_the_length_survives_where_the_words_alone_are_the_same(length):
+def test_the_length_is_kept_if_the_words_are_the_same(length):
     packed = pack(np.eye(length, 1))
     assert packed.words.tolist() == [[1], [0]]
     assert unpack(packed).shape == (length, 1)
@@ -125,20 +125,20 @@ def test_any_dtype_lists_and_keeps_its_dtype(dtype):
 
 
 @pytest.mark.parametrize("wrong", [-1.0, 0.5, 2.0, np.nan, np.inf])
-def test_packing_refuses_concrete_values_that_are_no_bits(wrong):
+def test_packing_refuses_concrete_values_other_than_0_and_1(wrong):
     spikes = np.array([[0.0, 1.0], [wrong, 0.0]])
     message = rf"`spikes` must be 0 or 1 .* got {wrong} \(1 of 4"
     with pytest.raises(ValueError, match=message):
         pack(spikes)
 
 
-def test_packing_inside_jit_calls_a_spike_what_is_above_zero():
+def test_packing_inside_jit_takes_values_above_zero_for_spikes():
     spikes = jnp.array([-1.0, 0.5, 2.0, jnp.nan, jnp.inf, 0.0])
     packed = jax.jit(pack)(spikes)
     np.testing.assert_array_equal(unpack(packed), [0, 1, 1, 0, 1, 0])
 
 
-def test_signed_graded_and_nan_values_are_listed_as_they_are():
+def test_signed_graded_and_nan_values_are_listed_unchanged():
     spikes = np.array([[0.0, -1.0], [0.5, np.nan]], np.float32)
     events = to_events(spikes, 5)
     np.testing.assert_array_equal(events.value, [-1, 0.5, np.nan, 0, 0])
@@ -154,7 +154,7 @@ def test_the_flat_index_is_that_of_unravel_index():
     np.testing.assert_array_equal(where, np.argwhere(spikes))
 
 
-def test_compiled_is_eager():
+def test_compiled_equals_eager():
     spikes = jnp.asarray(_train(signed=True))
     eager, compiled = to_events(spikes, 30), jax.jit(lambda s: to_events(s, 30))(spikes)
     jax.tree.map(np.testing.assert_array_equal, eager, compiled)
@@ -166,7 +166,7 @@ def test_compiled_is_eager():
     np.testing.assert_array_equal(jax.jit(unpack)(pack(binary)), binary)
 
 
-def test_vmap_is_a_loop():
+def test_vmap_equals_a_loop():
     batch = np.stack([_train(seed=s) for s in range(3)])
     packed = jax.vmap(pack)(jnp.asarray(batch))
     events = jax.vmap(lambda s: to_events(s, 50))(jnp.asarray(batch))
@@ -180,7 +180,7 @@ def test_vmap_is_a_loop():
     np.testing.assert_array_equal(jax.vmap(from_events)(events), expected)
 
 
-def test_values_carry_their_derivative():
+def test_values_are_differentiable():
     spikes = jnp.asarray(_train(signed=True))
     weights = jnp.arange(spikes.size, dtype=jnp.float32).reshape(spikes.shape)
 
@@ -205,7 +205,7 @@ def test_events_outside_the_train_and_padding_are_left_out():
     np.testing.assert_array_equal(from_events(inside), [[0, 1], [0, 0], [1, 0]])
 
 
-def test_the_callers_array_is_not_changed():
+def test_the_input_array_is_not_changed():
     spikes = _train()
     copy = spikes.copy()
     unpack(pack(spikes))

@@ -119,14 +119,14 @@ def test_nan_passes_through_the_derivative(entry):
 
 
 def test_only_the_multi_gaussian_is_negative_anywhere(entry):
-    # a released peer's triangle is negative for x >= 0
+    # in one released framework the triangle is negative for x >= 0
     surrogate = entry[0]
     lowest = float(surrogate.derivative(jnp.linspace(-5, 5, 2001)).min())
     assert (lowest < 0) == isinstance(surrogate, snn.MultiGaussian)
 
 
-def test_super_spike_has_its_square():
-    # a released peer's lacks it
+def test_super_spike_is_squared():
+    # in one released framework the square is missing
     np.testing.assert_allclose(jax.grad(snn.SuperSpike(100.0))(0.01), 0.25, rtol=1e-6)
 
 
@@ -157,7 +157,7 @@ def test_bad_arguments_are_refused(make, message):
         make()
 
 
-def test_only_the_spikes_of_a_nan_are_nan():
+def test_a_nan_is_nan_in_the_spikes_and_zero_in_fired():
     x = jnp.array([jnp.nan, -1.0, 0.0, 1.0])
     for surrogate in (snn.SuperSpike(), snn.Rectangle()):
         fired, spikes = fire(surrogate, x)
@@ -168,7 +168,7 @@ def test_only_the_spikes_of_a_nan_are_nan():
             np.testing.assert_array_equal(slope, surrogate.derivative(x))
 
 
-def test_a_function_in_place_of_a_surrogate_fires_as_it_is():
+def test_a_function_in_place_of_a_surrogate_is_not_changed():
     x = jnp.linspace(-1, 1, 5)
     for out in fire(snn.SuperSpike().smooth, x):
         np.testing.assert_array_equal(out, snn.SuperSpike().smooth(x))

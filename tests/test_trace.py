@@ -1,4 +1,4 @@
-"""trace: potentials beside spikes."""
+"""`trace`: recorded potentials and spikes."""
 
 import equinox as eqx
 import jax
@@ -33,7 +33,7 @@ XS = draw.uniform(jr.key(1), (20, 4), maxval=4.0)
         ),
     ],
 )
-def test_output_is_the_calls_and_potentials_are_the_steps(layer, x, potential):
+def test_output_equals_the_calls_and_potentials_equal_the_steps(layer, x, potential):
     potentials, out = snn.trace(layer, x)
     np.testing.assert_array_equal(out, layer(x))
     values = layer.seq_length is not None
@@ -94,7 +94,7 @@ def test_potentials_stay_float32_under_narrow_input():
         snn.OverTime(eqx.nn.Identity()),
     ],
 )
-def test_a_layer_without_a_potential_is_refused_unless_told_what_to_record(layer):
+def test_a_layer_without_a_potential_needs_record(layer):
     name = type(layer).__name__
     with pytest.raises(
         ValueError, match=rf"`layer` must have a membrane potential, got `{name}`"

@@ -1,4 +1,4 @@
-"""Decoding and losses of spike times, penalties, frozen parts, first weights, padding."""
+"""Spike times and losses, penalties, frozen parts, weight initialisation, padding."""
 
 import equinox as eqx
 import jax
@@ -22,7 +22,7 @@ def test_first_spike_time_against_numpy():
     np.testing.assert_allclose(snn.FirstSpikeTime(dt=2e-3)(spikes), expected, rtol=1e-6)
 
 
-def test_silence_is_later_than_any_spike_and_no_sentinel():
+def test_silence_is_later_than_any_spike():
     # a silent unit that decodes as −1 would be the first of all
     times = snn.FirstSpikeTime()(jnp.zeros((6, 1)).at[5].set(1.0))
     assert float(times[0]) < float(snn.FirstSpikeTime()(jnp.zeros((6, 1)))[0])
@@ -30,7 +30,7 @@ def test_silence_is_later_than_any_spike_and_no_sentinel():
 
 def test_the_derivative_of_the_first_spike_time(x64):
     spikes = jnp.array([0.0, 0.0, 1.0, 0.0, 1.0, 0.0])
-    # an earlier spike brings it forward, the loss of the first puts it off by two steps
+    # a spike before the first makes the time earlier; without the first it is two steps later
     expected = np.array([-2, -1, -2, 0, 0, 0]) * 1e-3
     for jac in (jax.jacfwd, jax.jacrev):
         np.testing.assert_allclose(jac(snn.FirstSpikeTime())(spikes), expected, atol=1e-12)
@@ -92,7 +92,7 @@ def test_penalties_against_numpy():
     np.testing.assert_allclose(
         snn.activity_penalty(spikes), spikes.sum(axis=1).mean(), rtol=1e-6
     )
-    # a silent neuron is told to fire more, an overactive one less, the others nothing
+    # the gradient increases a low rate, decreases a high one, and is zero for the others
     grad = jax.grad(lambda z: snn.rate_penalty(z, low=50.0, high=190.0))(jnp.asarray(spikes))
     np.testing.assert_array_equal(
         np.sign(grad[0, 0]), np.where(rates < 50, -1, np.where(rates > 190, 1, 0))
@@ -132,7 +132,7 @@ def _model():
     )
 
 
-def test_weight_decay_does_not_move_what_is_frozen():
+def test_weight_decay_does_not_change_frozen_parts():
     model = _model()
     trained, rest = eqx.partition(model, snn.filter_spec(model, frozen=lambda m: m[0]))
     optimizer = optax.adamw(0.1, weight_decay=0.5)
@@ -154,11 +154,11 @@ def test_filter_spec_of_several_parts_and_of_one_without_leaves():
     assert sum(jax.tree.leaves(snn.filter_spec(fixed, frozen=lambda m: m[0]))) == 2
 
 
-# -- first weights
+# -- weight initialisation
 
 
 def _without_threshold(neuron):
-    """The potential that inputs would bring about if nothing fired."""
+    """The same neuron, with a threshold that is never reached."""
     if isinstance(neuron, snn.Synapse):
         return snn.Synapse(_without_threshold(neuron.neuron), neuron.tau_syn)
     return snn.LI(neuron.params, neuron.dt)
@@ -177,7 +177,7 @@ SLOW = snn.LIFParameters(tau_mem=1.5e-2, v_th=0.8, v_leak=0.1)
         (snn.Synapse(snn.ALIF(SLOW, dt=5e-4), jnp.array(4e-3)), 100, 15.0, 2.0),
     ],
 )
-def test_the_membrane_fluctuates_as_asked(neuron, inputs, rate, xi):
+def test_the_potential_has_the_given_standard_deviation(neuron, inputs, rate, xi):
     linear = snn.fluctuation_driven(
         eqx.nn.Linear(inputs, 200, key=jr.key(0)), rate, neuron, xi=xi, key=jr.key(1)
     )
@@ -230,7 +230,7 @@ def test_bad_arguments_of_the_initialisation_are_refused(arguments, message):
 
 
 @pytest.mark.parametrize("neuron", [snn.LIF(), snn.Synapse(snn.LIF(), immediate=False)])
-def test_a_hidden_layer_fires_at_first_whatever_the_size_of_its_input(neuron):
+def test_a_hidden_layer_fires_at_initialisation_for_any_size_of_input(neuron):
     shares, rates = [], []
     for inputs in (50, 500, 2000):
         k1, k2, k3 = jr.split(jr.key(inputs), 3)
@@ -239,7 +239,7 @@ def test_a_hidden_layer_fires_at_first_whatever_the_size_of_its_input(neuron):
         silent = neuron(snn.OverTime(linear)(spikes))
         linear = snn.fluctuation_driven(linear, 20.0, neuron, key=k3)
         firing = neuron(snn.OverTime(linear)(spikes))
-        assert float(silent.any(axis=0).mean()) < 0.2  # Equinox's own
+        assert float(silent.any(axis=0).mean()) < 0.2  # Equinox's default weights
         shares.append(float(firing.any(axis=0).mean()))
         rates.append(float(firing.mean()) / 1e-3)
     assert min(shares) > 0.85
@@ -265,7 +265,7 @@ def _network():
 
 @pytest.mark.parametrize("length", [0, 1, 7, 15])
 @pytest.mark.parametrize("padding", [0.0, 1e6, jnp.nan])
-def test_padding_changes_nothing(length, padding):
+def test_padding_has_no_effect(length, padding):
     network = _network()
     xs = draw.normal(jr.key(1), (15, 4)) + 1
     padded = xs.at[length:].set(padding)

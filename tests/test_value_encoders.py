@@ -1,4 +1,4 @@
-"""The codes of values against NumPy float64 loops, and their derivatives by their own laws."""
+"""The encoders of values against NumPy float64 loops, and their derivatives."""
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ UNIT[:3] = 0, 0.5, 1
 
 
 def step_of(spikes):
-    """The step of each value's only spike; −1 where there is none."""
+    """The step of each value's only spike; −1 if there is none."""
     spikes = np.asarray(spikes)
     assert (spikes.sum(axis=0) <= 1).all()
     return np.where(spikes.any(axis=0), spikes.argmax(axis=0), -1)
@@ -60,8 +60,8 @@ def test_logarithmic_latency_neither_overflows_nor_loses_its_threshold():
         assert np.isfinite(np.asarray(jax.jacrev(encoder)(x), np.float32)).all()
 
 
-def test_logarithmic_latency_is_not_silent_where_a_peer_normalises():
-    # each value's code is its own, whatever stands beside it
+def test_logarithmic_latency_is_not_normalised():
+    # the spikes of a value do not depend on the others
     encoder = snn.LatencyEncoder(31, 3e-2, tau=5e-3, threshold=0.1)
     alone = [encoder(x) for x in UNIT[:20]]
     np.testing.assert_array_equal(encoder(UNIT[:20]), np.stack(alone, axis=1))
@@ -114,7 +114,7 @@ def test_lif_latency_is_the_first_spike_and_norse_lacks_its_derivative():
     first = np.asarray(snn.LIFLatencyEncoder(40)(x))
     np.testing.assert_array_equal(first, all_spikes * (np.cumsum(all_spikes, axis=0) == 1))
     assert first.sum() > 100
-    # the mask too: with a smooth spike all of it is differentiated
+    # also through the mask: with a smooth spike everything has a derivative
     smooth = snn.LIFLatencyEncoder(20, surrogate=snn.SuperSpike(5.0).smooth)
     weights = draw.normal(jr.key(1), (20,))
     check_grads(lambda x: weights @ smooth(x), (jnp.array(1.5),), 1, eps=1e-2)
@@ -126,14 +126,14 @@ def test_lif_latency_is_the_first_spike_and_norse_lacks_its_derivative():
 @pytest.mark.parametrize("rate", [1.0, 130.0, 999.0, 1000.0])
 def test_regular_rate_against_a_loop(rate):
     spikes = np.asarray(snn.RegularRateEncoder(300, rate)(UNIT))
-    # the float32 product, which is what the code is given
+    # the float32 product, which the encoder computes with
     p = (UNIT * np.float32(min(rate * 1e-3, 1.0))).astype(float)
     expected = [np.floor((t + 1) * p) - np.floor(t * p) for t in range(300)]
     np.testing.assert_array_equal(spikes, expected)
 
 
 def test_regular_rates_do_not_drift_in_a_long_sequence():
-    # in float32 t · p loses whole spikes here
+    # t · p in float32 would lose whole spikes
     p = jnp.array([1 - 2**-24, 0.7, 1e-3, 2**-30], jnp.float32)
     spikes = snn.RegularRateEncoder(2_000_000, 1e3, dtype=jnp.bool_)(p)
     counts = np.asarray(spikes.sum(axis=0))
@@ -166,7 +166,7 @@ def test_the_poisson_derivative_has_no_bias_against_the_mean_of_many_draws():
 
     for x, h in ((0.2, 0.1), (0.7, 0.2)):
         finite = (mean(x + h) - mean(x - h)) / (2 * h)
-        # the draws are common to both, so that only the spikes in between are random
+        # both use the same draws, so that only the spikes in between are random
         assert abs(float(finite) - float(jax.grad(mean)(x))) < 5 * np.sqrt(0.5 * h / 1e5) / h
 
 
@@ -187,7 +187,7 @@ def test_a_poisson_signal_follows_its_rate():
     assert abs(means[2] - 0.5) < 5 * 0.5 / np.sqrt(1000)
 
 
-def test_a_held_poisson_value_is_a_constant_signal():
+def test_a_poisson_value_equals_a_constant_signal():
     x = draw.uniform(jr.key(1), (30,))
     held = snn.PoissonEncoder(50, 800.0)(x, key=jr.key(2))
     signal = snn.PoissonEncoder(None, 800.0)(jnp.tile(x, (50, 1)), key=jr.key(2))
@@ -222,7 +222,7 @@ def test_poisson_rate(poisson):
 
 @pytest.mark.parametrize("axis", [0, 1], ids=["of a neuron", "of a step"])
 def test_poisson_variance_of_counts(poisson, axis):
-    # the share of the rounding that all neurons have in common must not show
+    # the rounding, which is common to all neurons, must not increase the variance
     p, z = poisson
     counts = z.sum(axis=axis)
     n, q = z.shape[axis], 1 - p
@@ -234,7 +234,7 @@ def test_poisson_variance_of_counts(poisson, axis):
 
 @pytest.mark.parametrize("poisson", OFTEN, indirect=True, ids=_named)  # else too few intervals
 def test_poisson_intervals_are_geometric(poisson):
-    # drawn from Poisson(mean), as in one peer, they would be nearly regular
+    # drawn from Poisson(mean), as in one framework, they would be nearly regular
     p, z = poisson
     t, neuron = np.nonzero(z.T)[::-1]
     same = np.diff(neuron) == 0
@@ -280,7 +280,7 @@ def test_poisson_draws_from_any_kind_of_key(impl):
     assert abs(np.corrcoef(spikes[:, 0], spikes[:, 1])[0, 1]) < 5 / np.sqrt(1000)
 
 
-def test_a_raw_key_draws_as_a_typed_one():
+def test_a_raw_key_draws_the_same_as_a_typed_one():
     encoder = snn.PoissonEncoder(20, 300.0)
     np.testing.assert_array_equal(
         encoder(UNIT, key=jr.PRNGKey(5)), encoder(UNIT, key=jr.key(5))
@@ -299,20 +299,20 @@ def test_phase_against_a_loop(bits):
             fires = rest >= 2.0 ** -(k + 1)
             rest -= fires * 2.0 ** -(k + 1)
             assert spikes[k, i] == fires
-    # again in every period: one peer is silent after the first
+    # repeated in every period: one framework is silent after the first
     np.testing.assert_array_equal(spikes[bits : 2 * bits], spikes[:bits])
     np.testing.assert_array_equal(spikes[2 * bits], spikes[0])
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0, 1, width=32), st.integers(1, 20))
-def test_the_phases_weighted_add_up_to_the_value(x, bits):
+def test_the_weighted_phases_add_up_to_the_value(x, bits):
     weights = 2.0 ** -np.arange(1, bits + 1)
     total = weights @ np.asarray(snn.PhaseEncoder(bits, bits)(x), float)
     assert 0 <= min(x, 1 - 2.0**-bits) - total < 2.0**-bits
 
 
-def test_the_phase_derivative_moves_the_weighted_sum_as_the_value_moves(x64):
+def test_the_derivative_of_the_weighted_phases_is_one(x64):
     weights = jnp.array([0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625])
     for jac in (jax.jacfwd, jax.jacrev):
         jacobian = jac(snn.PhaseEncoder(12, 6))(0.3)
@@ -360,7 +360,7 @@ def test_rank_order_against_a_loop():
     for i in range(40):
         rank = sum(flat[j] > flat[i] or (flat[j] == flat[i] and j < i) for j in range(40))
         assert spikes[:, i].argmax() == rank
-    np.testing.assert_array_equal(spikes.sum(axis=0), 1)  # the weakest too
+    np.testing.assert_array_equal(spikes.sum(axis=0), 1)  # the smallest too
     np.testing.assert_array_equal(spikes.sum(axis=1), 1)
 
 
@@ -386,7 +386,7 @@ def test_the_rank_derivative_is_that_of_the_soft_rank(x64):
 
     def soft_rank(x):
         above = surrogate.smooth(x[None, :] - x[:, None])
-        return above.sum(axis=1) - 0.5  # but for itself
+        return above.sum(axis=1) - 0.5  # without the value itself
 
     def rank(x):
         return jnp.arange(9.0) @ encoder(x)
@@ -412,7 +412,7 @@ def test_receptive_fields_against_the_formula():
     np.testing.assert_allclose(fields(x), expected, rtol=1e-5)
 
 
-def test_receptive_fields_of_each_values_own_are_trained():
+def test_receptive_fields_for_each_value_are_trained():
     fields = snn.GaussianReceptiveFields.evenly(4, shape=(2,))
     shared = snn.GaussianReceptiveFields.evenly(4)
     x = jnp.array([0.2, 0.9])
@@ -424,12 +424,12 @@ def test_receptive_fields_of_each_values_own_are_trained():
     check_grads(lambda f, x: f(x), (fields, x), 1, eps=1e-2, rtol=1e-2)
 
 
-def test_a_values_code_does_not_depend_on_its_neighbours():
+def test_the_spikes_of_a_value_do_not_depend_on_its_neighbours():
     fields = snn.GaussianReceptiveFields.evenly(5)
     np.testing.assert_array_equal(fields(jnp.array([0.3, 5.0]))[0], fields(0.3))
 
 
-def test_a_function_stands_in_front_of_any_value_encoder():
+def test_a_function_in_front_of_any_value_encoder():
     key, x = jr.key(0), draw.uniform(jr.key(1), (2, 3))
     fields = snn.GaussianReceptiveFields.evenly(5)
     linear = eqx.nn.Linear(3, 4, key=key)
@@ -446,7 +446,7 @@ def test_a_function_stands_in_front_of_any_value_encoder():
     np.testing.assert_allclose(nested(0.3)[3], fields(0.3) / 2, rtol=1e-6)
 
 
-def test_what_stands_in_front_is_trained():
+def test_a_function_in_front_is_trained():
     model = snn.Preprocessed(eqx.nn.Linear(3, 4, key=jr.key(0)), snn.LIFLatencyEncoder(8))
     grads = eqx.filter_grad(lambda m: m(jnp.ones(3)).sum())(model)
     assert (np.asarray(grads.fn.weight) != 0).any()
@@ -470,12 +470,12 @@ def test_what_stands_in_front_is_trained():
         ),
     ],
 )
-def test_what_cannot_stand_in_front_is_refused(make, message):
+def test_bad_functions_in_front_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_direct_is_the_value():
+def test_direct_returns_the_value():
     x = jnp.array([-3.0, 0.0, jnp.inf])
     np.testing.assert_array_equal(snn.DirectEncoder(3)(x), jnp.tile(x, (3, 1)))
 

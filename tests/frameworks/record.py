@@ -1,9 +1,9 @@
-"""Records what released peers encode, for `tests/test_frameworks.py` to compare with.
+"""Records the spikes of encoders in other frameworks, for `tests/test_frameworks.py`.
 
     pip install -r tests/frameworks/requirements.txt
     python tests/frameworks/record.py
 
-Writes `tests/frameworks/recorded.npz`. The peers are needed to record, not to test.
+Writes `tests/frameworks/recorded.npz`. The tests do not need the frameworks.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from spikingjelly.activation_based import encoding as spikingjelly
 
 rng = np.random.default_rng(0)
 unit = rng.uniform(0, 1, 300).astype(np.float32)
-unit[:2] = 0.02, 1.0  # nothing at 0, which peers treat in different ways
+unit[:2] = 0.02, 1.0  # no values at 0, where the frameworks differ
 currents = rng.uniform(0, 6, 300).astype(np.float32)
 signal = (np.cumsum(rng.integers(-3, 4, (80, 5)), axis=0) / 4).astype(np.float32)
 recorded = {"unit": unit, "currents": currents, "signal": signal}

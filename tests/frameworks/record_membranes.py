@@ -1,21 +1,21 @@
-"""Records what released peers' leaky integrate-and-fire neurons give for the same currents.
+"""Records the spikes of LIF neurons in other frameworks, for the same currents.
 
     pip install -r tests/frameworks/requirements.txt spyx==1.0.0
     python tests/frameworks/record_membranes.py
 
 Writes `tests/frameworks/membranes.npz`, recorded with snntorch 1.0.0, spikingjelly 2.0.0, norse
-1.1.0, spyx 1.0.0, torch 2.13.0, jax 0.10.2 and numpy 2.4.6. The peers are needed to record,
-not to test.
+1.1.0, spyx 1.0.0, torch 2.13.0, jax 0.10.2 and numpy 2.4.6. The tests do not need the
+frameworks.
 
 Every neuron has `dt / tau_mem = 0.1`, with a synapse also `dt / tau_syn = 0.2`, and `v_th = 1`,
-and is driven by a multiple of `currents`, such that what reaches the membrane is alike:
+and its input is a multiple of `currents`, so that all membranes get a similar current:
 
-- membranes alone: `currents`, or a tenth of it where the peer adds the input undivided;
+- membranes alone: `currents`, or a tenth of it where the framework adds the input undivided;
 - with a synapse, a fifth of that, since it sums over five steps.
 
-For each `name`, `name.spikes` is of shape `(time, neurons)`, and `name.v`, the potential as
-the peer returns it, of every fifth neuron. `name.gradient`, of the same neurons, is that of
-`(weights * spikes).sum()` with respect to `currents`: the multiple above is included.
+For each `name`, `name.spikes` has the shape `(time, neurons)`, and `name.v` is the potential of
+every fifth neuron, as the framework returns it. `name.gradient`, of the same neurons, is the
+gradient of `(weights * spikes).sum()` with respect to `currents`, the multiple above included.
 `name.at_threshold` says whether a potential of exactly `v_th` gives a spike.
 """
 
@@ -136,7 +136,7 @@ synapse = {"tau_syn_inv": torch.as_tensor(200.0)}
 record("norse.lif_box", in_norse(norse.LIFBoxCell, norse.LIFBoxParameters(**membrane)), 1.0)
 lif = norse.LIFParameters(**membrane, **synapse)
 record("norse.lif", in_norse(norse.LIFCell, lif), 0.2)
-# without the adaptation, which `record_neurons.py` records, the LSNN is a LIF in another order
+# `record_neurons.py` records the LSNN with adaptation; without, it is a LIF in another order
 lsnn = LSNNParameters(**membrane, **synapse, beta=torch.as_tensor(0.0))
 record("norse.lsnn", in_norse(LSNNCell, lsnn), 0.2)
 

@@ -1,10 +1,10 @@
-"""Records NIR graphs that released peers write, and what those peers compute with them.
+"""Records NIR graphs that other frameworks write, and their outputs for these graphs.
 
     pip install -r tests/frameworks/requirements.txt
     python tests/frameworks/record_nir.py
 
 Writes `norse.nir`, `snntorch.nir`, `snntorch_recurrent.nir` and `recorded_nir.npz`, which
-`tests/test_nir.py` reads. The peers are needed to record, not to test.
+`tests/test_nir.py` reads. The tests do not need the frameworks.
 """
 
 from pathlib import Path
