@@ -474,7 +474,7 @@ def draw(path: Path, results: list[Result]) -> None:
         ax.set_xlabel("time (s)")
     axes[0, 0].legend(loc="upper left", bbox_to_anchor=(0.08, 1), ncols=2, frameon=False)
     top.suptitle(
-        f"The {shown[0].signal.name}'s second half, and what its spikes tell of it "
+        f"The {shown[0].signal.name}'s second half, and its reconstruction "
         "(green: up, red: down)"
     )
     top.supylabel("signal (standard deviations of its first half)", fontsize="medium")

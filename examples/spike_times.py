@@ -134,7 +134,7 @@ def draw(network: snn.Network, digits: Digits, path: str) -> None:
     for ax, z, title in zip(
         axes[1:3],
         (encoded, hidden),
-        ("Pixels: the darker, the earlier", "Hidden neurons"),
+        ("Pixels: darker ones fire earlier", "Hidden neurons"),
         strict=True,
     ):
         t, neuron = np.nonzero(np.asarray(z))

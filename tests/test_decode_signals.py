@@ -245,7 +245,7 @@ def test_bens_spiker_follows_a_slow_signal_if_the_threshold_is_near_the_taps_sum
 
 # -- causality
 
-CODES = {
+ENCODERS = {
     "delta": (snn.DeltaEncoder(0.3), 0),
     "threshold": (snn.ThresholdEncoder(0.1, 0.2), 0),
     "step_forward": (snn.StepForwardEncoder(0.3), 0),
@@ -259,7 +259,7 @@ CODES = {
 }
 
 
-@pytest.mark.parametrize(("encoder", "delay"), CODES.values(), ids=CODES.keys())
+@pytest.mark.parametrize(("encoder", "delay"), ENCODERS.values(), ids=ENCODERS.keys())
 def test_spikes_do_not_depend_on_later_samples(encoder, delay):
     xs = jnp.abs(draw.normal(jr.key(0), (60, 4))) + 0.5
     other = xs.at[30:].set(5.0 - xs[30:])
@@ -272,7 +272,7 @@ def test_spikes_do_not_depend_on_later_samples(encoder, delay):
 
 
 def test_bens_spiker_fires_for_a_sample_when_its_last_tap_is_known():
-    encoder = CODES["bens_spiker"][0]
+    encoder = ENCODERS["bens_spiker"][0]
     impulse = jnp.zeros(20).at[6:10].set(jnp.array(encoder.filter))
     np.testing.assert_array_equal(np.flatnonzero(encoder(impulse)), [6 + encoder.delay])
     decoded = np.asarray(encoder.decode(encoder(impulse)))
@@ -281,7 +281,7 @@ def test_bens_spiker_fires_for_a_sample_when_its_last_tap_is_known():
 
 @pytest.mark.parametrize(
     ("encoder", "delay"),
-    [CODES[name] for name in CODES if name not in ("pulse_width", "lif_current")],
+    [ENCODERS[name] for name in ENCODERS if name not in ("pulse_width", "lif_current")],
 )
 def test_decode_does_not_depend_on_later_spikes_except_for_the_delay(encoder, delay):
     # except for pulse width, which interpolates up to the next spike
@@ -296,9 +296,9 @@ def test_decode_does_not_depend_on_later_spikes_except_for_the_delay(encoder, de
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.int8, jnp.float32])
-@pytest.mark.parametrize("name", [name for name in CODES if name != "lif_current"])
+@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "lif_current"])
 def test_decode_is_as_exact_for_spikes_of_a_narrow_dtype(name, dtype):
-    encoder, _ = CODES[name]
+    encoder, _ = ENCODERS[name]
     xs = 2 * jnp.sin(jnp.linspace(0, 300, 2000)) + jnp.linspace(0, 2, 2000)
     spikes = encoder(xs)
     has_start = not isinstance(

@@ -50,8 +50,8 @@ def test_lif_current_against_a_numpy_loop(x64):
 
 def test_a_constant_current_equals_a_constant_signal():
     x = draw.uniform(jr.key(0), (40,), maxval=5.0)
-    held = snn.ConstantCurrentLIFEncoder(30)(x)
-    np.testing.assert_array_equal(held, snn.LIFCurrentEncoder()(jnp.tile(x, (30, 1))))
+    constant = snn.ConstantCurrentLIFEncoder(30)(x)
+    np.testing.assert_array_equal(constant, snn.LIFCurrentEncoder()(jnp.tile(x, (30, 1))))
 
 
 def test_at_or_below_the_threshold_a_current_never_fires():

@@ -563,7 +563,7 @@ def test_large_states_run_two_steps_at_once_and_agree_to_the_bit(length):
     encoder = LIFCurrentEncoder()
     xs = 2 * draw.uniform(jr.key(0), (length, 50_000))
     state, spikes = encoder.run(encoder.init(xs[0]), xs, key=None)
-    held = ConstantCurrentLIFEncoder(length)(xs[0])
+    constant = ConstantCurrentLIFEncoder(length)(xs[0])
 
     @jax.jit
     def steps(xs):
@@ -572,7 +572,7 @@ def test_large_states_run_two_steps_at_once_and_agree_to_the_bit(length):
     expected_state, expected = steps(xs)
     assert jnp.array_equal(spikes, expected)
     assert jnp.array_equal(state, expected_state)
-    assert jnp.array_equal(held, steps(jnp.broadcast_to(xs[0], xs.shape))[1])
+    assert jnp.array_equal(constant, steps(jnp.broadcast_to(xs[0], xs.shape))[1])
 
 
 @pytest.mark.parametrize("length", [6, 7])

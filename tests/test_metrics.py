@@ -83,12 +83,12 @@ def test_operations_of_linear_layers_against_a_count_by_hand():
     x, key = jnp.ones(6), jr.key(3)
     counted = metrics.synaptic_operations(network, x, key=key)
     keys = jr.split(key, 6)
-    code = network[0](x, key=keys[0])
-    first = network[1](code, key=keys[1])
+    encoded = network[0](x, key=keys[0])
+    first = network[1](encoded, key=keys[1])
     second = network[2](first, key=keys[2])
-    assert code.sum() > 0
+    assert encoded.sum() > 0
     assert first.sum() > 0
-    expected = 8 * code.sum() + 8 * second[:-1].sum() + 3 * second.sum()
+    expected = 8 * encoded.sum() + 8 * second[:-1].sum() + 3 * second.sum()
     assert float(counted.accumulates) == float(expected)
     assert float(counted.multiplies) == 0
     # no lateral input at the first step

@@ -191,9 +191,9 @@ def test_nan_and_infinities():
 def test_layers_around_a_neuron_keep_its_dtype_or_the_inputs(neuron):
     own = neuron.neuron.dtype if isinstance(neuron, snn.Synapse) else None
     linear = eqx.nn.Linear(3, 3, key=jax.random.key(0))
-    for held in (neuron, snn.Synapse(neuron), snn.Recurrent(neuron, linear)):
+    for layer in (neuron, snn.Synapse(neuron), snn.Recurrent(neuron, linear)):
         for dtype in (jnp.bfloat16, jnp.float32):
-            assert held(jnp.ones((4, 3), dtype)).dtype == (dtype if own is None else own)
+            assert layer(jnp.ones((4, 3), dtype)).dtype == (dtype if own is None else own)
     wide = snn.Recurrent(snn.LIF(dtype=jnp.float32), linear)
     assert wide(jnp.ones((4, 3), jnp.float16)).dtype == jnp.float32
 

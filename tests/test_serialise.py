@@ -141,7 +141,7 @@ def test_a_surrogates_slope_is_compared(tmp_path):
         snn.load(tmp_path / "n", snn.LIF(surrogate=snn.ATan()))
 
 
-class _Held(eqx.Module):
+class _Fields(eqx.Module):
     array: jax.Array
     static: object = eqx.field(static=True)
 
@@ -174,25 +174,25 @@ class _NotAPyTree:
     ],
 )
 def test_static_fields_are_compared(one, other, tmp_path):
-    path = tmp_path / "held"
-    snn.save(path, _Held(jnp.ones(2), one))
-    np.testing.assert_array_equal(snn.load(path, _Held(jnp.zeros(2), one)).array, 1)
+    path = tmp_path / "saved"
+    snn.save(path, _Fields(jnp.ones(2), one))
+    np.testing.assert_array_equal(snn.load(path, _Fields(jnp.zeros(2), one)).array, 1)
     with pytest.raises(ValueError, match=r"`static.*` is .* in the file and .* in `like`"):
-        snn.load(path, _Held(jnp.ones(2), other))
+        snn.load(path, _Fields(jnp.ones(2), other))
 
 
 @pytest.mark.filterwarnings("ignore:A JAX array is being set as static")
 def test_the_values_of_static_arrays_are_compared(tmp_path):
-    snn.save(tmp_path / "held", _Held(jnp.ones(2), np.zeros(2)))
-    snn.load(tmp_path / "held", _Held(jnp.ones(2), np.zeros(2)))
+    snn.save(tmp_path / "saved", _Fields(jnp.ones(2), np.zeros(2)))
+    snn.load(tmp_path / "saved", _Fields(jnp.ones(2), np.zeros(2)))
     with pytest.raises(ValueError, match=r"`static` is array of float64, 2: \[0.0, 0.0\] in"):
-        snn.load(tmp_path / "held", _Held(jnp.ones(2), np.ones(2)))
+        snn.load(tmp_path / "saved", _Fields(jnp.ones(2), np.ones(2)))
 
 
 def test_addresses_which_differ_between_processes_are_not_compared(tmp_path):
-    snn.save(tmp_path / "held", _Held(jnp.ones(2), _NotAModule()))
-    assert b"0x" not in (tmp_path / "held").read_bytes()
-    loaded = snn.load(tmp_path / "held", _Held(jnp.zeros(2), _NotAModule()))
+    snn.save(tmp_path / "saved", _Fields(jnp.ones(2), _NotAModule()))
+    assert b"0x" not in (tmp_path / "saved").read_bytes()
+    loaded = snn.load(tmp_path / "saved", _Fields(jnp.zeros(2), _NotAModule()))
     np.testing.assert_array_equal(loaded.array, 1)
 
 

@@ -87,7 +87,7 @@ def bens_spiker(x, filter, threshold):
 
 LEVELS = (1.0, 2.5, 3.0, 4.25)
 FILTER = (0.125, 0.5, 0.75, 0.5, 0.125)
-CODES = {
+ENCODERS = {
     "delta": (snn.DeltaEncoder(0.5), WALK, lambda x: delta(x, 0.5)),
     "delta_rises": (
         snn.DeltaEncoder(0.5, signed=False),
@@ -130,17 +130,17 @@ CODES = {
 }
 
 
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_against_a_loop(name, x64):
-    encoder, xs, loop = CODES[name]
+    encoder, xs, loop = ENCODERS[name]
     expected = np.stack([loop(x) for x in xs.T], axis=1)
     assert np.abs(expected).sum() > 40
     np.testing.assert_array_equal(encoder(xs), expected)
 
 
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_in_float32_against_the_loop(name):
-    encoder, xs, loop = CODES[name]
+    encoder, xs, loop = ENCODERS[name]
     expected = np.stack([loop(x) for x in xs.T], axis=1)
     differs = np.asarray(encoder(xs.astype(np.float32))) != expected
     # a mean of an odd number of samples, or a sine, may equal a threshold up to rounding
@@ -151,11 +151,11 @@ def test_in_float32_against_the_loop(name):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in CODES if not n.startswith(("bens", "pulse", "sigma"))]
+    "name", [n for n in ENCODERS if not n.startswith(("bens", "pulse", "sigma"))]
 )
 def test_a_constant_signal_does_not_fire_at_its_first_sample(name):
     # snntorch's delta compares the first sample with 0
-    encoder = CODES[name][0]
+    encoder = ENCODERS[name][0]
     np.testing.assert_array_equal(encoder(np.full((20, 2), 3.0)), 0)
 
 

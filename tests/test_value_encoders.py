@@ -189,9 +189,9 @@ def test_a_poisson_signal_follows_its_rate():
 
 def test_a_poisson_value_equals_a_constant_signal():
     x = draw.uniform(jr.key(1), (30,))
-    held = snn.PoissonEncoder(50, 800.0)(x, key=jr.key(2))
+    constant = snn.PoissonEncoder(50, 800.0)(x, key=jr.key(2))
     signal = snn.PoissonEncoder(None, 800.0)(jnp.tile(x, (50, 1)), key=jr.key(2))
-    np.testing.assert_array_equal(held, signal)
+    np.testing.assert_array_equal(constant, signal)
 
 
 # -- the statistics of Poisson: 4 million draws each, bounds of five standard deviations
