@@ -160,9 +160,9 @@ def test_values_come_back_with_their_number_of_steps():
     again = from_nir(graph, seq_length=20)
     assert isinstance(again[0], snn.ConstantCurrentLIFEncoder)
     np.testing.assert_allclose(again(x), network(x))
-    held = from_nir(graph)
-    assert isinstance(held[0], snn.LIF)
-    np.testing.assert_allclose(held(jnp.broadcast_to(x, (20, 4))), network(x))
+    constant = from_nir(graph)
+    assert isinstance(constant[0], snn.LIF)
+    np.testing.assert_allclose(constant(jnp.broadcast_to(x, (20, 4))), network(x))
     direct = snn.Network(
         [
             snn.DirectEncoder(20),
@@ -232,14 +232,14 @@ def test_gains_of_foreign_graphs_are_taken_over():
     # in float64: tau_syn I' = -I + w_in x, tau_mem v' = v_leak - v + r I, spikes 1 ms wide
     tau_syn, tau_mem, r, w_in, v_th, v_leak, v_reset = 4e-3, 8e-3, 3.0, 7.0, 2.0, 0.25, -0.5
     xs = np.random.default_rng(0).uniform(0, 1, (60, 1))
-    i, v, spikes, voltages, free = 0.0, 0.0, [], [], 0.0
+    i, v, spikes, potentials, free = 0.0, 0.0, [], [], 0.0
     for x in xs[:, 0]:
         v += 1e-3 / tau_mem * (v_leak - v + r * i)  # before the input of the step: as `LIF`
         spikes.append(float(v > v_th))
         v = v_reset if v > v_th else v
         i += 1e-3 / tau_syn * (-i + w_in * x)
         free += 1e-3 / tau_mem * (v_leak - free + r * i)  # and after: as `LI`
-        voltages.append(free)
+        potentials.append(free)
     assert 2 < sum(spikes) < 50
     common = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": r, "w_in": w_in, "v_leak": v_leak}
     common = {name: full(value, 1) for name, value in common.items()}
@@ -247,15 +247,15 @@ def test_gains_of_foreign_graphs_are_taken_over():
     network = from_nir(nir.NIRGraph.from_list(firing))
     np.testing.assert_array_equal(network(xs)[:, 0], spikes)
     network = from_nir(nir.NIRGraph.from_list(nir.CubaLI(**common)))
-    np.testing.assert_allclose(network(xs)[:, 0], voltages, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(network(xs)[:, 0], potentials, rtol=1e-4, atol=1e-6)
     single = nir.LI(tau=full(tau_mem, 1), r=full(r, 1), v_leak=full(v_leak, 1))
-    v, voltages = 0.0, []
+    v, potentials = 0.0, []
     for x in xs[:, 0]:
         v += 1e-3 / tau_mem * (v_leak - v + r * x)
-        voltages.append(v)
+        potentials.append(v)
     network = from_nir(nir.NIRGraph.from_list(single))
-    np.testing.assert_allclose(network(xs)[:, 0], voltages, rtol=1e-4, atol=1e-6)
-    held = nir.LIF(
+    np.testing.assert_allclose(network(xs)[:, 0], potentials, rtol=1e-4, atol=1e-6)
+    constant = nir.LIF(
         tau=full(tau_mem, 1),
         r=full(2 * r, 1),
         v_leak=full(v_leak, 1),
@@ -268,7 +268,7 @@ def test_gains_of_foreign_graphs_are_taken_over():
         spikes.append(float(v > v_th))
         v = v_reset if v > v_th else v
     assert sum(spikes) > 2
-    network = from_nir(nir.NIRGraph.from_list(held))
+    network = from_nir(nir.NIRGraph.from_list(constant))
     np.testing.assert_array_equal(network(xs)[:, 0], spikes)
 
 

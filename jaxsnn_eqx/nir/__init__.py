@@ -9,7 +9,7 @@ neuromorphic chips read it.
 | layer | NIR |
 |---|---|
 | `LIF`, `LIFCurrentEncoder` | `LIF` |
-| `ConstantCurrentLIFEncoder` | `LIF`, whose input is held |
+| `ConstantCurrentLIFEncoder` | `LIF`, whose input is constant |
 | `Synapse(LIF(), tau_syn)` | `CubaLIF` |
 | `LI` | `LI` with `to_nir(li=nir.LI)`; else as the equal `Synapse(LI(), tau_syn=dt)` |
 | `Synapse(LI(), tau_syn)` | `CubaLI`, two `LI` in series, or a `CubaLIF` that never fires |

@@ -62,8 +62,8 @@ def from_nir(
     - `dt`: length of a step, in seconds; a graph's weights belong to it. By default the one in
         the graph's metadata, where `to_nir` puts it, or else 1e-3. For a graph of
         snnTorch: 1e-4. (Keyword only.)
-    - `seq_length`: if given, the network takes values without a time axis, each held as
-        input for so many steps: a first `nir.LIF` becomes a `ConstantCurrentLIFEncoder`, and
+    - `seq_length`: if given, the network takes values without a time axis, each the
+        constant input of so many steps: a first `nir.LIF` becomes a `ConstantCurrentLIFEncoder`, and
         before anything else a `DirectEncoder` is put. (Keyword only.)
     - `surrogate`: of all neurons, as NIR has none. (Keyword only.)
 
