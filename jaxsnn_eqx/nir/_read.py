@@ -63,8 +63,8 @@ def from_nir(
         the graph's metadata, where `to_nir` puts it, or else 1e-3. For a graph of
         snnTorch: 1e-4. (Keyword only.)
     - `seq_length`: if given, the network takes values without a time axis, each the
-        constant input of so many steps: a first `nir.LIF` becomes a `ConstantCurrentLIFEncoder`, and
-        before anything else a `DirectEncoder` is put. (Keyword only.)
+        constant input of so many steps: a first `nir.LIF` becomes a
+        `ConstantCurrentLIFEncoder`, and before anything else a `DirectEncoder` is put. (Keyword only.)
     - `surrogate`: of all neurons, as NIR has none. (Keyword only.)
 
     **Returns:**
