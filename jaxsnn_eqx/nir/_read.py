@@ -64,7 +64,8 @@ def from_nir(
         snnTorch: 1e-4. (Keyword only.)
     - `seq_length`: if given, the network takes values without a time axis, each the
         constant input of so many steps: a first `nir.LIF` becomes a
-        `ConstantCurrentLIFEncoder`, and before anything else a `DirectEncoder` is put. (Keyword only.)
+        `ConstantCurrentLIFEncoder`, and before anything else a `DirectEncoder` is put.
+        (Keyword only.)
     - `surrogate`: of all neurons, as NIR has none. (Keyword only.)
 
     **Returns:**
