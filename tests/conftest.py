@@ -4,11 +4,13 @@ One line in CASES tests the whole contract (`test_contract.py`) for a new layer.
 """
 
 import copy
+import importlib.util
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 # Set before JAX starts: eight devices, for the tests of sharding, and a cache of compiled
 # programs, since tests spend most of their time in compilation.
@@ -159,6 +161,14 @@ ONE_OF_EACH_BASE = (
     "network",
     "network_chunked",
 )
+
+
+def module_at(path: Path) -> ModuleType:
+    """A module from a file outside of the package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def collectives(compiled) -> list[str]:

@@ -5,13 +5,13 @@ no page loads anything from the network.
 """
 
 import ast
-import importlib.util
 import re
 from collections import Counter
 from pathlib import Path
 
 import jax
 import pytest
+from conftest import module_at
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "jaxsnn_eqx"
@@ -63,10 +63,7 @@ def test_the_python_of_the_guide_runs(page):
 
 
 def _offline():
-    spec = importlib.util.spec_from_file_location("offline", DOCS / "offline.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(DOCS / "offline.py")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The contents of the pictures, measured on the artists of matplotlib."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import module_at
 from jaxtyping import TypeCheckError
 
 import jaxsnn_eqx as snn
@@ -228,9 +228,7 @@ def test_without_matplotlib_the_import_names_the_extra():
 def test_the_gallery_draws_every_encoder():
     if not GALLERY.exists():
         pytest.skip("outside the source tree")
-    spec = importlib.util.spec_from_file_location("gallery", GALLERY)
-    gallery = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(gallery)
+    gallery = module_at(GALLERY)
     panels = gallery.of_values() + gallery.of_signals(gallery.make_signal())
     gallery.check_complete(panels)
     names = {name for panel in panels for name in panel.names}
