@@ -25,20 +25,10 @@ from pathlib import Path
 
 from common.case import LAYERS, Case
 from common.report import write_report, write_summary
+from common.results import FRAMEWORKS
 from common.workers import ROOT, Worker, measure
 
-MODULES = [
-    "ours",
-    "jaxsnn",
-    "norse",
-    "snntorch",
-    "spikingjelly",
-    "spyx",
-    "snnax",
-    "braintools",
-    "plain_jax",
-    "floor",
-]
+MODULES = [name.lower().replace(" ", "_") for name in FRAMEWORKS]
 NEEDED = ["ours", "jaxsnn", "plain_jax", "floor"]  # by `--short` too
 DOCS = ROOT.parent / "docs"
 RESULTS = ROOT / "results" / "run.json"

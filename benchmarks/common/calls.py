@@ -17,23 +17,13 @@ def version_of(package: str) -> str:
     return f"{package} {importlib.metadata.version(package)}"
 
 
-@dataclass(frozen=True)
-class Program:
-    """A function for JAX to compile, and the arguments of the benchmark.
-
-    `run.py` compiles it for the machine that it runs on, `accelerators.py` for others.
-    """
-
-    function: Callable
-    arguments: tuple
-
-
 @dataclass
 class Call:
     """`run()` does the work and waits for it; `result(out)` brings it into the common shape.
 
     `slope` of the surrogate and `reset` are what the framework computes with, where it leaves
-    no choice. `program` is what `run` calls, of frameworks that JAX compiles.
+    no choice. `temporary_bytes()` is what the compiled program needs beside its inputs and
+    outputs, where known.
     """
 
     run: Callable[[], Any]
@@ -41,17 +31,7 @@ class Call:
     note: str = ""
     slope: float = SLOPE
     reset: str = "to zero"
-    program: Program | None = None
-
-    def temporary_bytes(self) -> int | None:
-        """What the compiled program needs beside its inputs and outputs, where known."""
-        if self.program is None:
-            return None
-        import jax  # here: frameworks on PyTorch run without it
-
-        lowered = jax.jit(self.program.function).lower(*self.program.arguments)
-        analysis = lowered.compile().memory_analysis()
-        return None if analysis is None else analysis.temp_size_in_bytes
+    temporary_bytes: Callable[[], int | None] = lambda: None
 
 
 def peak_growth(run: Callable[[], Any]) -> tuple[Any, int | None]:

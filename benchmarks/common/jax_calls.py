@@ -1,6 +1,5 @@
 """Calls of frameworks on JAX: compiled once, with the data as arguments."""
 
-import functools as ft
 from collections.abc import Callable
 from typing import Any
 
@@ -9,25 +8,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import yin_yang
-from .calls import Call, Program
+from .calls import Call
 from .case import Case
 
 
 def jax_call(function: Callable, *arguments, result: Callable = np.asarray, note="") -> Call:
     """`function` under `jax.jit`; XLA would fold data that it closes over."""
 
-    @ft.cache
-    def ready():  # what is only lowered is neither copied to a device nor compiled for it
-        return jax.jit(function), jax.device_put(arguments)
+    arguments = jax.device_put(arguments)
+    jitted = jax.jit(function)
 
-    def run():
-        jitted, placed = ready()
-        return jax.block_until_ready(jitted(*placed))
+    def temporary_bytes():
+        analysis = jitted.lower(*arguments).compile().memory_analysis()
+        return None if analysis is None else analysis.temp_size_in_bytes
 
-    def to_numpy(out):
-        return np.asarray(result(out))
-
-    return Call(run, to_numpy, note=note, program=Program(function, arguments))
+    return Call(
+        run=lambda: jax.block_until_ready(jitted(*arguments)),
+        result=lambda out: np.asarray(result(out)),
+        note=note,
+        temporary_bytes=temporary_bytes,
+    )
 
 
 def jax_spikes_or_gradient(encode: Callable, case: Case, data, note="") -> Call:

@@ -10,7 +10,6 @@ WIDTH = 7.2  # inches; of the page's column at 96 to the inch, so that text keep
 STYLES = {
     "ours": ("#e8590c", "D"),
     "jaxsnn": ("#3b82f6", "o"),
-    "jaxpike": ("#16a34a", "s"),
     "norse": ("#d4a017", "v"),
     "snntorch": ("#dc2626", "^"),
     "spikingjelly": ("#a855f7", "<"),

@@ -8,7 +8,6 @@ from .case import Case
 FRAMEWORKS = [
     "ours",
     "jaxsnn",
-    "jaxpike",
     "norse",
     "snntorch",
     "spikingjelly",

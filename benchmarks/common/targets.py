@@ -90,11 +90,6 @@ def _poisson(found: dict) -> Iterator[str]:
 
 def _layers(found: dict) -> Iterator[str]:
     for case in cases(found, *LAYERS):
-        fastest = fastest_forms(found, case)
-        if "jaxpike" in fastest:
-            name, ms = fastest["jaxpike"]
-            value = ms / fastest["ours"][1]
-            yield from at_least(f"{label(case)}: {name} / ours", value, 1.4)
         value = ratio(found, case, "ours", "floor")
         yield from at_most(f"{label(case)}: ours / its matrix products", value, 2)
     for case in cases(found, "yin yang"):
