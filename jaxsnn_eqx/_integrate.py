@@ -138,16 +138,20 @@ def map_over_time(emit: Callable[[Array], Array], start: Array, *, length: int) 
 def chunk_length(length: int) -> int:
     """The default `checkpoint_every` without inputs: about the square root of `length`.
 
-    The divisor of `length` nearest to the square root, if there is one within a factor of two,
-    so that there is no remainder to concatenate; else the rounded root. 1 for short sequences,
-    where chunks would save little memory and compute every step twice.
+    1 for short sequences, where chunks would save little memory and compute every step twice.
     """
-    if length < 64:
-        return 1
-    root = math.sqrt(length)
-    near = range(math.ceil(root / 2), math.floor(2 * root) + 1)
+    return 1 if length < 64 else nearest_divisor(length, math.sqrt(length))
+
+
+def nearest_divisor(length: int, chunk: float) -> int:
+    """The divisor of `length` nearest to `chunk`, if there is one within a factor of two.
+
+    Else the rounded `chunk`, so that there is a remainder, which is compiled in addition and
+    concatenated.
+    """
+    near = range(math.ceil(chunk / 2), math.floor(2 * chunk) + 1)
     divisors = [c for c in near if length % c == 0]
-    return min(divisors or [round(root)], key=lambda c: abs(math.log(c / root)))
+    return min(divisors or [round(chunk)], key=lambda c: abs(math.log(c / chunk)))
 
 
 def split(tree, length: int, every: int):

@@ -24,9 +24,11 @@ def run_masked(
     """Runs a layer over a padded sequence; the steps where the mask is False are skipped.
 
     A skipped step does not change the state, and repeats the output of the step before it
-    (zeros at the start). The last output of a network that ends in a decoder is therefore its
-    decision at the end of the sequence before padding. The padding has no effect, even if it is
-    NaN.
+    (zeros at the start). The last output of a decoder is therefore its decision at the end of
+    the sequence before padding. The padding has no effect, even if it is NaN.
+
+    Padding at the end does not affect the steps before it, so only the decoder needs the mask.
+    The layers before it then run as always, which is faster than to step a whole network:
 
     ```python
     >>> import jax, jax.numpy as jnp
@@ -34,17 +36,21 @@ def run_masked(
     >>> network = snn.Network([snn.LI(), snn.MaxOverTime()])
     >>> batch = jnp.ones((2, 5, 3))
     >>> mask = jnp.array([[True] * 2 + [False] * 3, [True] * 5])  # of length 2 and 5
-    >>> run = lambda xs, mask: snn.run_masked(network, network.init(xs[0]), xs, mask)[1][-1]
-    >>> jax.vmap(run)(batch, mask)[:, 0]
+    >>> def logits(xs, mask):
+    ...     potentials, decoder = network[:-1](xs), network[-1]
+    ...     state = decoder.init(potentials[0])
+    ...     return snn.run_masked(decoder, state, potentials, mask)[1][-1]
+    >>> jax.vmap(logits)(batch, mask)[:, 0]
     Array([0.19   , 0.40951], dtype=float32)
 
     ```
 
+    Pad with zeros there: the gradient of layers that run over NaN is NaN.
+
     **Arguments:**
 
-    - `layer`: a layer of sequences, such as a neuron or a whole `Network`. It is run step by
-        step. (Without a decoder, padding at the end needs no mask: it does not affect the steps
-        before it.)
+    - `layer`: a layer of sequences: a decoder, or, for gaps within a sequence, a neuron or a
+        whole `Network`. It is run step by step.
     - `state`: from `layer.init`, or from the chunk before.
     - `xs`: the padded input over time.
     - `mask`: False at the steps to skip.

@@ -1,5 +1,6 @@
 """Layers in sequence."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
@@ -10,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
 from ._decode import AbstractDecoder
-from ._integrate import chunk_of, split
+from ._integrate import chunk_of, nearest_divisor, split
 from ._layer import AbstractLayer, time_steps
 from ._types import AnyInput, as_floating, checked, optional_positive_int
 
@@ -45,9 +46,10 @@ class Network(AbstractLayer):
     - `layers`: layers of this package; wrap a stateless Equinox layer as `OverTime(layer)`.
     - `checkpoint_every`: steps per chunk of the *whole network* (static), any number >= 1.
         For the reverse pass only the layers' states at the start of each chunk are kept, and
-        each chunk is computed again. This saves memory for long sequences, at the cost of one
-        more forward pass. By default the network runs layer by layer over the whole
-        sequence, which is faster if it fits into memory.
+        each chunk is computed again, at the cost of one more forward pass. By default
+        sequences of 250 steps and more run in chunks of some 25 steps (of a divisor of their
+        length where there is one), and those of 10,000 and more in longer ones. Shorter ones
+        run whole, layer by layer; so does any with a number not below its length.
 
     `key` is split over the layers as in `eqx.nn.Sequential`.
 
@@ -136,9 +138,11 @@ class Network(AbstractLayer):
     def run_chunk(
         self, state: tuple, xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[tuple, Array]:
-        """All steps of a layer before the next one; with `checkpoint_every`, in chunks."""
+        """Chunk by chunk of `checkpoint_every` steps; within a chunk, layer by layer."""
         steps, every = xs.shape[0] if length is None else length, self.checkpoint_every
-        if every is None or every >= steps:
+        if every is None:
+            every = default_chunk(steps) if len(self.layers) > 1 else steps
+        if every >= steps:
             return _run_layers(self, state, xs, length, key)
         return _run_chunks(self, state, xs, length, key, steps, every)
 
@@ -169,6 +173,19 @@ class Network(AbstractLayer):
         if key is None:
             return [None] * len(self.layers)
         return jr.split(key, len(self.layers))
+
+
+def default_chunk(steps: int) -> int:
+    """How many steps of a network with several layers are one chunk.
+
+    Some 25 steps are the fastest on CPUs, by up to two times: their values stay in the cache,
+    and memory that is allocated in small pieces is kept between the calls, where large ones are
+    returned to the system and cleared again. Shorter sequences run whole: their memory is often
+    kept anyway, and to compute each chunk again would then take up to 1.4 times as long. For
+    10,000 steps and more the chunks grow, since their starts would need more memory than a
+    chunk.
+    """
+    return steps if steps < 250 else nearest_divisor(steps, max(25, math.sqrt(steps) / 2))
 
 
 def _decodes(layer: AbstractLayer) -> bool:

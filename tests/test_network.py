@@ -78,6 +78,31 @@ def test_chunks_of_the_whole_network_only_change_memory(every, first, last):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("length", "every"),
+    [(32, 32), (249, 249), (250, 25), (256, 32), (257, 25), (1003, 17), (10_000, 50)],
+)
+def test_long_networks_run_in_chunks_by_default(length, every):
+    def program(network):
+        xs = jax.ShapeDtypeStruct((length, 6), jnp.float32)
+        return str(jax.make_jaxpr(lambda xs: network.run_chunk(state, xs, None, None))(xs))
+
+    network = snn.Network(_layers())
+    state = network.init(SIGNAL[0])
+    assert program(network) == program(snn.Network(_layers(), checkpoint_every=every))
+    assert (program(network) == program(snn.Network(_layers(), length + 1))) is (length < 250)
+
+
+def test_a_network_of_one_layer_leaves_chunks_to_it():
+    neuron = snn.LIF()
+    xs = jnp.zeros((500, 3))
+    state = neuron.init(xs[0])
+    alone = jax.make_jaxpr(lambda xs: neuron.run_chunk(state, xs, None, None))(xs)
+    network = snn.Network([neuron])
+    inside = jax.make_jaxpr(lambda xs: network.run_chunk((state,), xs, None, None))(xs)
+    assert str(inside) == str(alone)
+
+
 def test_calls_layers_with_the_keys_of_sequential():
     layers = [*_layers(snn.ConstantCurrentLIFEncoder(30)), snn.OverTime(eqx.nn.Dropout())]
     network, sequential = snn.Network(layers), eqx.nn.Sequential(layers)
@@ -199,9 +224,9 @@ def _temp_gb(every, steps):
 
 
 def test_a_hundred_thousand_steps_fit_in_under_a_gigabyte():
-    assert _temp_gb(every=250, steps=100_000) < 0.1
+    assert _temp_gb(every=None, steps=100_000) < 0.1
     # without chunks it is more
-    assert _temp_gb(every=250, steps=10_000) < 0.2 * _temp_gb(every=None, steps=10_000)
+    assert _temp_gb(every=None, steps=10_000) < 0.2 * _temp_gb(every=10_000, steps=10_000)
 
 
 def test_linear_over_time_is_one_matrix_product_without_a_transpose():

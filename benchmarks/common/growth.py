@@ -63,7 +63,7 @@ def _encoder(n: int, length: int) -> dict:
     return row
 
 
-def small_network(length: int, checkpoint_every: int | None = None) -> snn.Network:
+def small_network(length: int) -> snn.Network:
     """A 64-128-10 network of neurons with synapses, behind an encoder."""
     k1, k2 = jr.split(jr.key(0))
     return snn.Network(
@@ -74,15 +74,13 @@ def small_network(length: int, checkpoint_every: int | None = None) -> snn.Netwo
             snn.OverTime(eqx.nn.Linear(128, 10, use_bias=False, key=k2)),
             snn.Synapse(snn.LI()),
             snn.MaxOverTime(),
-        ],
-        checkpoint_every,
+        ]
     )
 
 
 def _long_training(length: int) -> dict:
-    """A 64-128-10 network, batch 16: one training step in chunks of the whole network."""
-    chunk = min(250, length)
-    model = small_network(length, checkpoint_every=chunk)
+    """A 64-128-10 network, batch 16: one training step."""
+    model = small_network(length)
     images, labels = 4 * jr.uniform(jr.key(1), (16, 64)), jnp.arange(16) % 10
     optimizer = optax.adam(1e-3)
     opt_state = optimizer.init(eqx.filter(model, eqx.is_inexact_array))
@@ -109,7 +107,6 @@ def _long_training(length: int) -> dict:
     )
     return {
         "steps": length,
-        "chunk": chunk,
         "seconds": time.perf_counter() - start,
         "compile s": compile_seconds,
         "temporary bytes": None if analysis is None else analysis.temp_size_in_bytes,

@@ -229,7 +229,7 @@ def growth(found: dict) -> list[str]:
     return [
         *lines,
         "One training step of a 64-128-10 network, batch 16, over "
-        f"{training['steps']:,} steps in chunks of {training.get('chunk', 250)}: "
+        f"{training['steps']:,} steps: "
         f"{training['seconds']:.1f} s, {training['temporary bytes'] / 1e9:.3f} GB of temporary "
         f"memory, compiled in {training['compile s']:.1f} s.",
         "",
