@@ -6,7 +6,6 @@ transpose of that tangent, so that no backward pass is written by hand.
 """
 
 import functools as ft
-import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -19,6 +18,8 @@ from jax.core import eval_jaxpr
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, PyTree
 
+from ._chunks import chunk_length, split
+from ._platforms import CPU, Platform, at_once_without_derivative, by_platform
 from ._types import first_step, optional_positive_int
 
 KEPT = "jaxsnn_eqx.kept"
@@ -71,9 +72,10 @@ def integrate(
     - `checkpoint_every`: steps per chunk, any number >= 1. It need not divide `length`; if it
         does not, the outputs are copied once. With 1 no step is computed twice, and the values
         that its derivative needs are kept (the potential of a membrane before the reset). By
-        default it is 1 with `xs`, which take as much memory anyway. Without `xs` it is the
-        divisor of `length` nearest to its square root, if there is one within a factor of two,
-        else the rounded root; and 1 for fewer than 64 steps.
+        default it is 1 with `xs`, which take as much memory anyway, and on GPUs and TPUs.
+        Without `xs` it is, on a CPU, the divisor of `length` nearest to its square root, if
+        there is one within a factor of two, else the rounded root; and 1 for fewer than 64
+        steps.
 
     **Returns:**
 
@@ -83,32 +85,41 @@ def integrate(
     the lengths disagree.
     """
     length = _checked_length(xs, length)
-    every = optional_positive_int("checkpoint_every")(checkpoint_every)
-    if every is None:
-        every = 1 if jtu.tree_leaves(xs) else chunk_length(length)
-    every = max(1, min(every, length))
+    given = optional_positive_int("checkpoint_every")(checkpoint_every)
     one_step, closed, (new_state, _) = _hoisted(step, state, jtu.tree_map(first_step, xs))
     _check_state(state, new_state)
 
-    def scan_keeping_starts(closed, state, xs):
-        return _scan_keeping_starts(ft.partial(one_step, closed), state, xs, length, every)
+    def loop(platform: Platform) -> Callable:
+        every = given
+        if every is None:
+            every = chunk_length(length) if platform == CPU and not jtu.tree_leaves(xs) else 1
+        every = max(1, min(every, length))
+        at_once = platform.at_once(every if every > 1 else length)
+        primal = at_once_without_derivative(platform, state, length)
+        return _scans(one_step, length, every, at_once, primal)
 
-    unroll = _steps_at_once(state, length)
+    return by_platform(loop, *eqx.partition((closed, state, xs), eqx.is_inexact_array))
+
+
+def _scans(one_step: Callable, length: int, every: int, at_once: int, at_once_primal: int):
+    """The loop in chunks of `every` steps, `at_once` of which are one iteration."""
+
+    def scan_keeping_starts(closed, state, xs):
+        step = ft.partial(one_step, closed)
+        return _scan_keeping_starts(step, state, xs, length, every, at_once)
 
     def scan(closed, state, xs):
-        return lax.scan(ft.partial(one_step, closed), state, xs, length, unroll=unroll)
+        return lax.scan(ft.partial(one_step, closed), state, xs, length, unroll=at_once_primal)
 
     def scan_keeping_all(closed, state, xs):
         kept = jax.checkpoint(ft.partial(one_step, closed), prevent_cse=False, policy=_KEPT)
-        return lax.scan(kept, state, xs, length)
+        return lax.scan(kept, state, xs, length, unroll=at_once)
 
     if every > 1:
-        loop = _loop(one_step, scan, scan_keeping_starts, length, every)
-    elif unroll > 1:
-        loop = _with_derivative_of(scan_keeping_all, scan)
-    else:
-        return scan_keeping_all(closed, state, xs)
-    return loop(*eqx.partition((closed, state, xs), eqx.is_inexact_array))
+        return _loop(one_step, scan, scan_keeping_starts, length, every, at_once)
+    if at_once_primal > 1:
+        return _with_derivative_of(scan_keeping_all, scan)
+    return lambda *parts: scan_keeping_all(*eqx.combine(*parts))
 
 
 def map_over_time(emit: Callable[[Array], Array], start: Array, *, length: int) -> Array:
@@ -131,64 +142,11 @@ def map_over_time(emit: Callable[[Array], Array], start: Array, *, length: int) 
         final, outs = map_steps(closed, start, None)
         return final, start[None], outs
 
-    loop = _loop(step, map_steps, map_keeping_start, length, length)
-    return loop(*eqx.partition((closed, start, None), eqx.is_inexact_array))[1]
+    def loop(platform: Platform) -> Callable:
+        at_once = platform.at_once(length)
+        return _loop(step, map_steps, map_keeping_start, length, length, at_once)
 
-
-def chunk_length(length: int) -> int:
-    """The default `checkpoint_every` without inputs: about the square root of `length`.
-
-    1 for short sequences, where chunks would save little memory and compute every step twice.
-    """
-    return 1 if length < 64 else nearest_divisor(length, math.sqrt(length))
-
-
-def nearest_divisor(length: int, chunk: float) -> int:
-    """The divisor of `length` nearest to `chunk`, if there is one within a factor of two.
-
-    Else the rounded `chunk`, so that there is a remainder, which is compiled in addition and
-    concatenated.
-    """
-    near = range(math.ceil(chunk / 2), math.floor(2 * chunk) + 1)
-    divisors = [c for c in near if length % c == 0]
-    return min(divisors or [round(chunk)], key=lambda c: abs(math.log(c / chunk)))
-
-
-def split(tree, length: int, every: int):
-    """The full chunks of `every` steps, stacked, and their total number of steps."""
-    full = length - length % every
-    return (
-        jtu.tree_map(
-            lambda a: (a if full == length else a[:full]).reshape(-1, every, *a.shape[1:]),
-            tree,
-        ),
-        full,
-    )
-
-
-def chunk_of(xs: PyTree, begin: Array, every: int, scanned: PyTree) -> PyTree:
-    """The `every` steps of `xs` from `begin` on; `scanned` has the same steps.
-
-    The values are sliced from `xs`, because under `jax.vmap` a scan over chunks would copy the
-    transposed sequence. The derivative is taken through `scanned`, an input of that scan,
-    because the transpose of a slice would add a whole sequence for each chunk.
-    """
-
-    def read(a, moving):
-        known = lax.dynamic_slice_in_dim(lax.stop_gradient(a), begin, every)
-        return _first_with_tangent_of_second(known, moving)
-
-    return jtu.tree_map(read, xs, scanned)
-
-
-@jax.custom_jvp
-def _first_with_tangent_of_second(first: Array, second: Array) -> Array:
-    return first
-
-
-@ft.partial(_first_with_tangent_of_second.defjvp, symbolic_zeros=True)
-def _first_with_tangent_of_second_jvp(primals, tangents):
-    return _first_with_tangent_of_second(*primals), tangents[1]
+    return by_platform(loop, *eqx.partition((closed, start, None), eqx.is_inexact_array))[1]
 
 
 def _hoisted(fn: Callable, *args: PyTree):
@@ -208,7 +166,7 @@ def _hoisted(fn: Callable, *args: PyTree):
     return hoisted, jaxpr.consts, shapes
 
 
-def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, every):
+def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, every, at_once):
     """`primal`, with the derivative of `length` steps of `step`, in chunks of `every`.
 
     `primal(closed, state, xs)` returns the final state and the outputs; `keeping_starts`
@@ -229,7 +187,7 @@ def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, ev
         inexact_state = eqx.filter(state, eqx.is_inexact_array)
         state_dot = eqx.combine(state_dot, jtu.tree_map(jnp.zeros_like, inexact_state))
         dots = (closed_dot, state_dot, xs_dot)
-        out_dots = _tangent(step, closed, starts, xs, dots, length=length, every=every)
+        out_dots = _tangent(step, closed, starts, xs, dots, length, every, at_once)
         return (final, outs), _with_zeros(out_dots, (final, outs))
 
     return loop
@@ -254,23 +212,11 @@ def _with_derivative_of(differentiated: Callable, primal: Callable) -> Callable:
     return loop
 
 
-def _steps_at_once(state, length: int) -> int:
-    """How many steps an iteration of the primal loop has.
-
-    On CPUs XLA's loops copy the state in each iteration. With two steps per iteration, large
-    states are copied half as often: 1.0 to 1.3 times faster above about 50,000 numbers, and up
-    to 1.8 times slower below (the sizes of `benchmarks/run.py`, two cores). More steps are
-    slower for all sizes, and an odd length would copy the outputs.
-    """
-    size = max((leaf.size for leaf in jtu.tree_leaves(state)), default=0)
-    return 2 if size >= 48_000 and length % 2 == 0 and length else 1
-
-
 def _none_if_zero(dot):
     return None if isinstance(dot, SymbolicZero) else dot
 
 
-def _scan_keeping_starts(step: Callable, state, xs, length: int, every: int):
+def _scan_keeping_starts(step: Callable, state, xs, length: int, every: int, at_once: int):
     """`lax.scan` that also returns the states at the start of each chunk.
 
     Every step writes its state to the slot of the next chunk, so that the last write to a slot
@@ -289,11 +235,11 @@ def _scan_keeping_starts(step: Callable, state, xs, length: int, every: int):
         return (state, jtu.tree_map(write, slots, state)), out
 
     slot = jnp.arange(length) // every + 1
-    (state, slots), outs = lax.scan(body, (state, slots), (xs, slot), length)
+    (state, slots), outs = lax.scan(body, (state, slots), (xs, slot), length, unroll=at_once)
     return state, _rows(slots, slice(-1)), outs
 
 
-def _tangent(step: Callable, closed, starts, xs, dots, *, length: int, every: int):
+def _tangent(step: Callable, closed, starts, xs, dots, length: int, every: int, at_once: int):
     """The tangent of the loop: linear in `dots`, from the states that `starts` give."""
     closed_dot, state_dot, xs_dot = dots
 
@@ -328,7 +274,7 @@ def _tangent(step: Callable, closed, starts, xs, dots, *, length: int, every: in
             return (state, state_dot), out_dot
 
         carry = (start, state_dot)
-        (_, state_dot), outs_dot = lax.scan(body, carry, (xs, xs_dot), length)
+        (_, state_dot), outs_dot = lax.scan(body, carry, (xs, xs_dot), length, unroll=at_once)
         return state_dot, outs_dot
 
     def chunk(state_dot, inputs, length=every):

@@ -10,9 +10,10 @@ import jax.random as jr
 from jax import lax
 from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
+from ._chunks import chunk_of, nearest_divisor, split
 from ._decode import AbstractDecoder
-from ._integrate import chunk_of, nearest_divisor, split
 from ._layer import AbstractLayer, time_steps
+from ._platforms import CPU, Platform, by_platform
 from ._types import AnyInput, as_floating, checked, optional_positive_int
 
 
@@ -46,10 +47,11 @@ class Network(AbstractLayer):
     - `layers`: layers of this package; wrap a stateless Equinox layer as `OverTime(layer)`.
     - `checkpoint_every`: steps per chunk of the *whole network* (static), any number >= 1.
         For the reverse pass only the layers' states at the start of each chunk are kept, and
-        each chunk is computed again, at the cost of one more forward pass. By default
-        sequences of 250 steps and more run in chunks of some 25 steps (of a divisor of their
-        length where there is one), and those of 10,000 and more in longer ones. Shorter ones
-        run whole, layer by layer; so does any with a number not below its length.
+        each chunk is computed again, at the cost of one more forward pass. By default, on a
+        CPU, sequences of 250 steps and more run in chunks of some 25 steps (of a divisor of
+        their length where there is one), and those of 10,000 and more in longer ones. Shorter
+        ones run whole, layer by layer, as do all on GPUs and TPUs, and with a number not below
+        their length.
 
     `key` is split over the layers as in `eqx.nn.Sequential`.
 
@@ -139,12 +141,24 @@ class Network(AbstractLayer):
         self, state: tuple, xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[tuple, Array]:
         """Chunk by chunk of `checkpoint_every` steps; within a chunk, layer by layer."""
-        steps, every = xs.shape[0] if length is None else length, self.checkpoint_every
-        if every is None:
-            every = default_chunk(steps) if len(self.layers) > 1 else steps
-        if every >= steps:
-            return _run_layers(self, state, xs, length, key)
-        return _run_chunks(self, state, xs, length, key, steps, every)
+        steps = xs.shape[0] if length is None else length
+        arrays, static = eqx.partition((self, state, xs, key), eqx.is_array)
+
+        def run(platform: Platform):
+            every = self.checkpoint_every
+            if every is None:
+                in_chunks = platform == CPU and len(self.layers) > 1
+                every = default_chunk(steps) if in_chunks else steps
+
+            def run_on_platform(arrays):
+                network, state, xs, key = eqx.combine(arrays, static)
+                if every >= steps:
+                    return _run_layers(network, state, xs, length, key)
+                return _run_chunks(network, state, xs, length, key, steps, every)
+
+            return run_on_platform
+
+        return by_platform(run, arrays)
 
     @property
     def seq_length(self) -> int | None:
@@ -176,9 +190,9 @@ class Network(AbstractLayer):
 
 
 def default_chunk(steps: int) -> int:
-    """How many steps of a network with several layers are one chunk.
+    """How many steps of a network with several layers are one chunk on a CPU.
 
-    Some 25 steps are the fastest on CPUs, by up to two times: their values stay in the cache,
+    Some 25 steps are the fastest there, by up to two times: their values stay in the cache,
     and memory that is allocated in small pieces is kept between the calls, where large ones are
     returned to the system and cleared again. Shorter sequences run whole: their memory is often
     kept anyway, and to compute each chunk again would then take up to 1.4 times as long. For

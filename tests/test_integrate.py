@@ -22,7 +22,7 @@ from jaxsnn_eqx import (
     Synapse,
 )
 from jaxsnn_eqx import integrate as integrate_step
-from jaxsnn_eqx._integrate import chunk_length
+from jaxsnn_eqx._chunks import chunk_length
 
 SLOPE = 5.0
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 from .._integrate import integrate
 from .._layer import AbstractLayer, AbstractTimed
 from .._over_time import OverTime
+from .._platforms import traced_for
 from .._types import Sample, as_floating, checked, zero_state
 from .base import AbstractNeuron
 
@@ -132,15 +133,17 @@ def _run(recurrent: Recurrent, state: RecurrentState, xs: Array, key: PRNGKeyArr
     """
     arrays, static = eqx.partition((recurrent, state, xs, key), eqx.is_array)
     inexact, other = eqx.partition(arrays, eqx.is_inexact_array)
+    platform = traced_for.value
 
     def integrated(inexact, other):
         recurrent, state, xs, key = eqx.combine(inexact, other, static)
-        out = integrate(
-            lambda state, x: recurrent.step(state, x, key=key),
-            state,
-            xs,
-            checkpoint_every=recurrent.checkpoint_every,
-        )
+        with traced_for(platform):  # also later, when the derivative is traced
+            out = integrate(
+                lambda state, x: recurrent.step(state, x, key=key),
+                state,
+                xs,
+                checkpoint_every=recurrent.checkpoint_every,
+            )
         return eqx.partition(out, eqx.is_inexact_array)
 
     @jax.custom_jvp
