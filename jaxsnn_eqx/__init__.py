@@ -50,6 +50,9 @@ from ._masked import run_masked as run_masked
 from ._network import Network as Network
 from ._neuron.alif import ALIF as ALIF
 from ._neuron.base import AbstractNeuron as AbstractNeuron
+from ._neuron.delay import Delay as Delay
+from ._neuron.integrate_and_fire import IF as IF
+from ._neuron.integrate_and_fire import Integrator as Integrator
 from ._neuron.li import LI as LI
 from ._neuron.lif import LIF as LIF
 from ._neuron.recurrent import Recurrent as Recurrent

@@ -105,7 +105,9 @@ def fluctuation_driven(
         )
     chance = rate * dt
     tau_syn = neuron.tau_syn if isinstance(neuron, Synapse) else None
-    power = _power_of_response(params.tau_mem, tau_syn, dt)
+    power = _power_of_response(params.tau_mem, tau_syn, dt) * params.r**2
+    if isinstance(neuron, Synapse) and neuron.w_in is not None:
+        power = power * (neuron.w_in * dt / neuron.tau_syn) ** 2
     inputs = linear.weight.shape[1]
     distance = jnp.asarray(params.v_th - params.v_leak, linear.weight.dtype)
     deviation = distance / xi / jnp.sqrt(inputs * chance * (1 - chance) * power)

@@ -20,10 +20,29 @@ from ._types import as_spikes, constant_like
 def integrate_membrane(
     potential: Array, current: Array, params: AnyLIFParameters, dt: float
 ) -> Array:
-    """One explicit Euler step of `v' = (v_leak - v + i) / tau_mem`."""
+    """One explicit Euler step of `v' = (v_leak - v + r i) / tau_mem`."""
     tau_mem = constant_like("tau_mem", params.tau_mem, potential)
     v_leak = constant_like("v_leak", params.v_leak, potential)
-    return potential + dt / tau_mem * ((v_leak - potential) + current)
+    r = constant_like("r", params.r, potential)
+    if isinstance(r, float) and r == 1:
+        return potential + dt / tau_mem * ((v_leak - potential) + current)
+    gain = one_if_close(dt / tau_mem * r)
+    return potential + dt / tau_mem * (v_leak - potential) + gain * current
+
+
+def accumulate(potential: Array, current: Array, params: AnyLIFParameters) -> Array:
+    """One step of `v' = r i`, in which a current lasts for one unit of time."""
+    return potential + constant_like("r", params.r, potential) * current
+
+
+def one_if_close(gain: float | Array) -> float | Array:
+    """`gain`, or exactly 1 where only rounding makes it another number.
+
+    Frameworks that add the input as it is write `r = tau_mem / dt` into their files.
+    """
+    if isinstance(gain, float):
+        return 1.0 if abs(gain - 1) < 1e-6 else gain
+    return gain + lax.stop_gradient(jnp.where(jnp.abs(gain - 1) < 1e-6, 1 - gain, 0))
 
 
 def decay(x: Array, name: str, tau: float | Array, dt: float) -> Array:

@@ -32,7 +32,7 @@ class LIFParameters:
     ```python
     >>> from jaxsnn_eqx import LIFParameters
     >>> LIFParameters(v_th=1)
-    LIFParameters(tau_syn=0.005, tau_mem=0.01, v_th=1.0, v_leak=0.0, v_reset=0.0)
+    LIFParameters(tau_syn=0.005, tau_mem=0.01, v_th=1.0, v_leak=0.0, v_reset=0.0, r=1.0)
 
     ```
 
@@ -43,6 +43,8 @@ class LIFParameters:
     - `v_th`: threshold potential (dimensionless). Above `v_reset`.
     - `v_leak`: leak (resting) potential (dimensionless).
     - `v_reset`: potential after a spike (dimensionless).
+    - `r`: membrane resistance (dimensionless), by which the membrane multiplies its input. May
+        be negative. jaxsnn has none, which is 1.
 
     Integers are accepted and stored as floats.
 
@@ -57,6 +59,7 @@ class LIFParameters:
     v_th: float = 0.6
     v_leak: float = 0.0
     v_reset: float = 0.0
+    r: float = 1.0
 
     def __post_init__(self):
         for field in fields(self):
@@ -143,9 +146,9 @@ class LearnableLIFParameters(eqx.Module):
     - `params`: a `LIFParameters` with the initial constants.
     - `tau_min`: the lower bound of `tau_mem`, in seconds (static); at least the `dt` of the
         layer.
-    - `tau_mem`, `v_th`, `v_leak`, `v_reset`: the initial constants of each neuron, of a shape
-        that broadcasts to `shape`, in place of those in `params`. `v_leak` and `v_reset` are
-        not trained. (Keyword only.)
+    - `tau_mem`, `v_th`, `v_leak`, `v_reset`, `r`: the initial constants of each neuron, of a
+        shape that broadcasts to `shape`, in place of those in `params`. `v_leak`, `v_reset` and
+        `r` are not trained. (Keyword only.)
 
     **Raises:** `ValueError` for a time constant that is not above `tau_min`, a `v_th` that is
     not above `v_reset`, or a shape that does not broadcast to `shape`. Values that are traced
@@ -170,6 +173,7 @@ class LearnableLIFParameters(eqx.Module):
         v_th: ArrayLike | NestedNumbers | None = None,
         v_leak: ArrayLike | NestedNumbers | None = None,
         v_reset: ArrayLike | NestedNumbers | None = None,
+        r: ArrayLike | NestedNumbers | None = None,
     ):
         given = {
             "tau_mem": tau_mem,
@@ -177,6 +181,8 @@ class LearnableLIFParameters(eqx.Module):
             "v_leak": v_leak,
             "v_reset": v_reset,
         }
+        if r is not None or params.r != 1:
+            given["r"] = r
         first = {
             name: _of_shape(name, getattr(params, name) if value is None else value, shape)
             for name, value in given.items()
@@ -208,6 +214,11 @@ class LearnableLIFParameters(eqx.Module):
     def v_reset(self) -> Float[Array, "*shape"]:
         """The reset potentials, which are not trained."""
         return self.first["v_reset"].value
+
+    @property
+    def r(self) -> float | Float[Array, "*shape"]:
+        """The membrane resistances, which are not trained; 1.0 if none were given."""
+        return self.first["r"].value if "r" in self.first else 1.0
 
 
 def _of_shape(name: str, value: ArrayLike | NestedNumbers, shape: int | tuple) -> Array:

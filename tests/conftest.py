@@ -153,6 +153,7 @@ ONE_OF_EACH_BASE = (
     "fields_trained",
     "delta",
     "lif",
+    "delay",
     "synapse",
     "recurrent",
     "first_spike_time",
@@ -306,6 +307,27 @@ CASES = {
         variant=True,
     ),
     "li": Case(snn.LI(), low=-2.0),
+    "lif_resistance": Case(
+        snn.LIF(snn.LIFParameters(tau_mem=4e-3, v_th=0.7, r=-2.0)), low=-4.0, variant=True
+    ),
+    "synapse_weighted": Case(
+        snn.Synapse(snn.LIF(snn.LIFParameters(r=10.0)), 2e-3, w_in=[1.0, 2.0, 0.5, -1.0, 3.0]),
+        elementwise=False,
+        variant=True,
+    ),
+    "if": Case(snn.IF(snn.LIFParameters(v_th=3.0, v_reset=0.5, r=0.8), soft_reset=True)),
+    "if_learnable": Case(
+        snn.IF(
+            snn.LearnableLIFParameters(VALUES, r=[0.5, 1.0, 1.5, 2.0, -1.0]), refractory=2e-3
+        ),
+        elementwise=False,
+        variant=True,
+    ),
+    "integrator": Case(snn.Integrator(snn.LIFParameters(r=0.5)), low=-2.0),
+    "delay": Case(snn.Delay(2e-3)),
+    "delay_each": Case(
+        snn.Delay([0.0, 1e-3, 3e-3, 2e-3, 2e-2]), elementwise=False, variant=True
+    ),
     "max_over_time": Case(snn.MaxOverTime(), low=-2.0),
     "mean_over_time": Case(snn.MeanOverTime(), elementwise=False),
     "first_spike_time": Case(snn.FirstSpikeTime(), high=1.0, elementwise=False),

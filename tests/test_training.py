@@ -160,11 +160,13 @@ def test_filter_spec_of_several_parts_and_of_one_without_leaves():
 def _without_threshold(neuron):
     """The same neuron, with a threshold that is never reached."""
     if isinstance(neuron, snn.Synapse):
-        return snn.Synapse(_without_threshold(neuron.neuron), neuron.tau_syn)
+        inner = _without_threshold(neuron.neuron)
+        return snn.Synapse(inner, neuron.tau_syn, w_in=neuron.w_in)
     return snn.LI(neuron.params, neuron.dt)
 
 
 SLOW = snn.LIFParameters(tau_mem=1.5e-2, v_th=0.8, v_leak=0.1)
+RESISTANT = snn.LIFParameters(tau_mem=1.5e-2, v_th=0.8, v_leak=0.1, r=-2.0)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +177,7 @@ SLOW = snn.LIFParameters(tau_mem=1.5e-2, v_th=0.8, v_leak=0.1)
         (snn.Synapse(snn.LIF(SLOW), 4e-3), 1000, 15.0, 1.0),
         (snn.Synapse(snn.LIF(SLOW), 4e-3, immediate=False), 300, 80.0, 2.0),
         (snn.Synapse(snn.ALIF(SLOW, dt=5e-4), jnp.array(4e-3)), 100, 15.0, 2.0),
+        (snn.Synapse(snn.LIF(RESISTANT), 4e-3, w_in=3.0), 300, 80.0, 2.0),
     ],
 )
 def test_the_potential_has_the_given_standard_deviation(neuron, inputs, rate, xi):

@@ -57,7 +57,7 @@ class ALIF(AbstractNeuron):
 
     $$
     \begin{split}
-    v &\leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + x) \\
+    v &\leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + r x) \\
     z &\leftarrow 1 \text{ if } v > v_\text{th} + \beta a \text{, else } 0 \\
     v &\leftarrow v - z (v - v_\text{reset}) \\
     a &\leftarrow a - \frac{dt}{\tau_\text{adapt}} a + z

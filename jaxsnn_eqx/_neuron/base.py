@@ -2,14 +2,31 @@
 
 import warnings
 from abc import abstractmethod
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 
 from .._layer import AbstractStatefulLayer, AbstractTimed
+from .._membrane import fire_and_reset, hold_refractory
 from .._parameters import AnyLIFParameters, LIFParameters
-from .._types import Sample, as_floating, checked, real_number, state_dtype
+from .._surrogate import AbstractSurrogate
+from .._types import (
+    Sample,
+    as_floating,
+    as_spikes,
+    checked,
+    real_number,
+    state_dtype,
+    zero_state,
+)
+
+if TYPE_CHECKING:
+    # else type checkers would take abstract fields for the constructor's first arguments
+    from typing import ClassVar as AbstractVar
+else:
+    from equinox import AbstractVar
 
 
 class AbstractNeuron(AbstractStatefulLayer, AbstractTimed):
@@ -59,6 +76,55 @@ class MembraneState(NamedTuple):
 
     potential: Float[Array, "*shape"]
     remaining: Float[Array, "*shape"] | None = None
+
+
+class AbstractMembrane(AbstractNeuron):
+    """Neurons that fire and reset, and whose state is their membrane.
+
+    Subclasses write `integrate`.
+    """
+
+    params: AbstractVar[AnyLIFParameters]
+    surrogate: AbstractVar[AbstractSurrogate]
+    dtype: AbstractVar[DTypeLike | None]
+    soft_reset: AbstractVar[bool]
+    refractory: AbstractVar[float]
+    detach_reset: AbstractVar[bool]
+
+    @abstractmethod
+    def integrate(self, potential: Array, current: Array) -> Array:
+        """The potential after a step, before it fires."""
+
+    @final
+    @checked
+    def init(self, x: Sample) -> MembraneState:
+        """Potentials of 0 for an input like `x`, in float32 or wider."""
+        zeros = zero_state(as_floating(x))
+        return MembraneState(zeros, refractory_zeros(zeros, self.refractory, self.dt))
+
+    @final
+    @checked
+    def advance(
+        self, state: MembraneState, current: Float[Array, "*shape"], dtype: Any
+    ) -> tuple[MembraneState, Shaped[Array, "*shape"]]:
+        """One step of the equations above: `(state, spikes)`."""
+        dtype, remaining = self.dtype or dtype, state.remaining
+        potential, spikes = fire_and_reset(
+            self.integrate(state.potential, current),
+            self.params.v_th,
+            self.params.v_reset,
+            self.surrogate,
+            soft=self.soft_reset,
+            detach=self.detach_reset,
+            dtype=dtype if remaining is None else None,
+        )
+        if remaining is not None:
+            steps = refractory_steps(self.refractory, self.dt)
+            remaining, potential, spikes = hold_refractory(
+                remaining, steps, state.potential, potential, spikes
+            )
+            spikes = as_spikes(spikes, dtype)
+        return MembraneState(potential, remaining), spikes
 
 
 def as_refractory(refractory: float) -> float:

@@ -24,7 +24,7 @@ class LI(AbstractNeuron):
     Each step updates the potential $v$, which starts at 0, and returns it:
 
     $$
-    v \leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + x)
+    v \leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + r x)
     $$
 
     The input of a step therefore changes the output of that step. `Synapse(LI())` adds an
@@ -40,7 +40,7 @@ class LI(AbstractNeuron):
 
     **Arguments:**
 
-    - `params`: a `LIFParameters`, of which only `tau_mem` and `v_leak` are used, or a
+    - `params`: a `LIFParameters`, of which only `tau_mem`, `v_leak` and `r` are used, or a
         `LearnableLIFParameters`.
     - `dt`, `checkpoint_every`: [shared arguments][jaxsnn_eqx.AbstractLayer]. `dt` at most
         `tau_mem`.

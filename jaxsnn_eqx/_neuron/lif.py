@@ -1,35 +1,17 @@
 """Leaky integrate-and-fire neurons."""
 
-from typing import Any
-
 import equinox as eqx
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array
 
-from .._membrane import hold_refractory, lif_step
+from .._membrane import integrate_membrane
 from .._parameters import AnyLIFParameters, LIFParameters, check_params, parameters_of
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
-from .._types import (
-    Sample,
-    as_floating,
-    as_spikes,
-    checked,
-    optional_positive_int,
-    positive_number,
-    spike_dtype,
-    zero_state,
-)
-from .base import (
-    AbstractNeuron,
-    MembraneState,
-    as_refractory,
-    refractory_steps,
-    refractory_zeros,
-    warn_of_tau_syn,
-)
+from .._types import optional_positive_int, positive_number, spike_dtype
+from .base import AbstractMembrane, as_refractory, warn_of_tau_syn
 
 
-class LIF(AbstractNeuron):
+class LIF(AbstractMembrane):
     r"""Leaky integrate-and-fire neurons, the membrane alone: input currents to spikes.
 
     Each step updates the potential $v$, which starts at 0, in this order (integrate, fire,
@@ -37,12 +19,13 @@ class LIF(AbstractNeuron):
 
     $$
     \begin{split}
-    v &\leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + x) \\
+    v &\leftarrow v + \frac{dt}{\tau_\text{mem}} ((v_\text{leak} - v) + r x) \\
     z &\leftarrow 1 \text{ if } v > v_\text{th} \text{, else } 0 \\
     v &\leftarrow v - z (v - v_\text{reset})
     \end{split}
     $$
 
+    The resistance $r$ is 1, unless `params` has another.
     The input of a step therefore changes the potential in that step. `Synapse(LIF())` adds an
     exponential synaptic current between input and membrane, as the LIF neurons of jaxsnn and
     Norse and NIR's CubaLIF have.
@@ -102,32 +85,6 @@ class LIF(AbstractNeuron):
         check_params(self.params, self.dt, "tau_mem")
         warn_of_tau_syn("LIF", self.params)
 
-    @checked
-    def init(self, x: Sample) -> MembraneState:
-        """Potentials of 0 for an input like `x`, in float32 or wider."""
-        zeros = zero_state(as_floating(x))
-        return MembraneState(zeros, refractory_zeros(zeros, self.refractory, self.dt))
-
-    @checked
-    def advance(
-        self, state: MembraneState, current: Float[Array, "*shape"], dtype: Any
-    ) -> tuple[MembraneState, Shaped[Array, "*shape"]]:
-        """One step of the equations above: `(state, spikes)`."""
-        dtype, remaining = self.dtype or dtype, state.remaining
-        potential, spikes = lif_step(
-            state.potential,
-            current,
-            self.params,
-            self.dt,
-            self.surrogate,
-            soft=self.soft_reset,
-            detach=self.detach_reset,
-            dtype=dtype if remaining is None else None,
-        )
-        if remaining is not None:
-            steps = refractory_steps(self.refractory, self.dt)
-            remaining, potential, spikes = hold_refractory(
-                remaining, steps, state.potential, potential, spikes
-            )
-            spikes = as_spikes(spikes, dtype)
-        return MembraneState(potential, remaining), spikes
+    def integrate(self, potential: Array, current: Array) -> Array:
+        """The potential after a step, before it fires."""
+        return integrate_membrane(potential, current, self.params, self.dt)

@@ -8,9 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
 
-from .._membrane import decay
+from .._membrane import decay, one_if_close
 from .._parameters import Fixed, check_above, check_dt, grown
-from .._types import NestedNumbers, Sample, as_floating, checked, positive_number, zero_state
+from .._types import (
+    NestedNumbers,
+    Sample,
+    as_floating,
+    checked,
+    constant_like,
+    positive_number,
+    real_number,
+    zero_state,
+)
 from .base import AbstractNeuron
 
 
@@ -43,7 +52,8 @@ class Synapse(AbstractNeuron):
     \end{split}
     $$
 
-    In NIR, a spike raises the current by `w_in · dt / tau_syn` instead.
+    With `w_in`, an input $x$ raises the current by $\frac{dt}{\tau_\text{syn}} w_\text{in} x$
+    instead, as in NIR.
 
     ```python
     >>> import jax.numpy as jnp
@@ -72,6 +82,8 @@ class Synapse(AbstractNeuron):
         `tau_syn = dt + (first tau_syn − dt) · exp(log_tau_syn)`.
     - `immediate`: whether the input of a step changes the potential in that step (static).
         (Keyword only.)
+    - `w_in`: the input weight of NIR, which is not trained: a number, or an array with one for
+        each neuron. Without it, a spike raises the current by 1. (Keyword only.)
 
     **Derivative:** that of the neuron, and exact for the current, with respect to the input and
     a trained `tau_syn`; the neuron's `checkpoint_every` determines which states are kept.
@@ -89,6 +101,8 @@ class Synapse(AbstractNeuron):
     first_tau_syn: Fixed | None  # if neurons have one each, or if it is trained
     number: float | None = eqx.field(static=True)
     immediate: bool = eqx.field(static=True)
+    number_w_in: float | None = eqx.field(static=True)
+    each_w_in: Fixed | None
 
     def __init__(
         self,
@@ -96,6 +110,7 @@ class Synapse(AbstractNeuron):
         tau_syn: float | ArrayLike | NestedNumbers = 5e-3,
         *,
         immediate: bool = True,
+        w_in: float | ArrayLike | NestedNumbers | None = None,
     ):
         if not isinstance(neuron, AbstractNeuron):
             raise ValueError(
@@ -104,6 +119,7 @@ class Synapse(AbstractNeuron):
         self.neuron = neuron
         self.immediate = immediate
         self.log_tau_syn = self.first_tau_syn = self.number = None
+        self.number_w_in = self.each_w_in = None
         if isinstance(tau_syn, jax.Array):
             first = as_floating(tau_syn)
             check_above("tau_syn", first, "dt", neuron.dt)
@@ -115,6 +131,10 @@ class Synapse(AbstractNeuron):
         else:
             self.number = positive_number("tau_syn")(tau_syn)
             check_dt(neuron.dt, tau_syn=self.number)
+        if isinstance(w_in, list | tuple | np.ndarray | jax.Array):
+            self.each_w_in = Fixed(jnp.asarray(w_in, jnp.result_type(float)))
+        elif w_in is not None:
+            self.number_w_in = real_number("w_in")(w_in)
 
     @property
     def tau_syn(self) -> float | Float[Array, "*shape"]:
@@ -123,6 +143,11 @@ class Synapse(AbstractNeuron):
             return grown(self.first_tau_syn.value, self.dt, self.log_tau_syn)
         assert self.number is not None
         return self.number
+
+    @property
+    def w_in(self) -> float | Float[Array, "*shape"] | None:
+        """The input weight; `None` if a spike raises the current by 1."""
+        return self.number_w_in if self.each_w_in is None else self.each_w_in.value
 
     @property
     def dt(self) -> float:
@@ -144,6 +169,9 @@ class Synapse(AbstractNeuron):
         self, state: SynapseState, current: Float[Array, "*shape"], dtype: Any
     ) -> tuple[SynapseState, Shaped[Array, "*shape"]]:
         """One step of the equations above: `(state, out)`."""
+        if self.w_in is not None:
+            rate = self.dt / constant_like("tau_syn", self.tau_syn, current)
+            current = one_if_close(rate * constant_like("w_in", self.w_in, current)) * current
         synaptic = state.current + current if self.immediate else state.current
         neuron, out = self.neuron.advance(state.neuron, synaptic, dtype)
         synaptic = decay(synaptic, "tau_syn", self.tau_syn, self.dt)
