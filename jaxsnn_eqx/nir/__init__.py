@@ -10,38 +10,52 @@ neuromorphic chips read it.
 |---|---|
 | `LIF`, `LIFCurrentEncoder` | `LIF` |
 | `ConstantCurrentLIFEncoder` | `LIF`, whose input is constant |
+| `IF` | `IF` |
+| `LI` | `LI`, or as `to_nir(li=...)` says |
+| `Integrator` | `I` |
 | `Synapse(LIF(), tau_syn)` | `CubaLIF` |
-| `LI` | `LI` with `to_nir(li=nir.LI)`; else as the equal `Synapse(LI(), tau_syn=dt)` |
-| `Synapse(LI(), tau_syn)` | `CubaLI`, two `LI` in series, or a `CubaLIF` that never fires |
-| `Recurrent(Synapse(LIF()), linear)` | `CubaLIF`, with `Affine` or `Linear` back to it |
+| `Synapse(LI(), tau_syn)` | `CubaLI`, or as `to_nir(li=...)` says |
+| `Recurrent(neuron, linear)` | one of these, with `Affine` or `Linear` back to it |
+| `Delay` | `Delay` |
 | `OverTime` of `eqx.nn.Linear` | `Affine`, or `Linear` without bias |
 | `OverTime` of `eqx.nn.Conv1d`, `eqx.nn.Conv2d` | `Conv1d`, `Conv2d` |
+| `OverTime` of `eqx.nn.AvgPool2d` | `AvgPool2d` |
+| `OverTime(eqx.nn.Pool(0, jax.lax.add, 2, ...))` | `SumPool2d` |
 | `OverTime(eqx.nn.Lambda(jnp.ravel))` | `Flatten` of all axes |
-| `OverTime(Scale(...))` | `Scale` |
+| `OverTime(nir.Flatten(...))` | `Flatten` of some axes |
+| `OverTime(nir.Scale(...))` | `Scale` |
+| `OverTime(nir.Threshold(...))` | `Threshold` |
 | `DirectEncoder`; `eqx.nn.Identity`; `eqx.nn.Dropout` in inference mode | no node |
 
 Everything else is refused. So are decoders: export `network[:-1]`, and reduce what the reader
-gives.
+gives. A layer that is written comes back as it was, constants to the bit, and so does a node
+that is read; surrogates are an argument of `from_nir`.
 
 **A spike** is a 1 that lasts for one step, as in all readers known, so it moves a synapse by
-`w_in · dt / tau_syn`; here it moves it by 1. Hence a graph's weights belong to its step `dt`,
-which `to_nir` writes into the graph's metadata.
+`w_in · dt / tau_syn`, and a membrane by `r · dt / tau_mem`. An `IF` or `I` is moved by `r`,
+without `dt`, as sinabs, Norse and snnTorch have it. Hence a graph's weights belong to its step
+`dt`, which NIR does not have. `to_nir` writes it into the graph's metadata. snnTorch and Norse
+do not, but add weights as they are and write `r = tau_mem / dt` and `w_in = tau_syn / dt`, from
+which `from_nir` infers it.
 
-**Order.** Norse and snnTorch add a step's input to the synapse of a `CubaLIF` before they
-integrate its membrane, as `Synapse` does unless it is told `immediate=False`. NIR does not say
-which: both are written as the same node, and `from_nir` reads a `CubaLIF` as a `Synapse` with
-`immediate=False`. Its output then comes one step later than theirs for every such layer: the
-spikes are the same ones (a bias behind such a layer starts with the first step in both, and so
-acts one step longer here). Its lateral spikes in a `Recurrent` come one step later than theirs,
-in a loop, which no shift undoes. `LIF`, `LI` and `Synapse(LI())` agree with them at every step.
-Potentials start at 0 here, and at `v_leak` in Norse.
+**What NIR does not say** is written into the metadata of the nodes, which `from_nir` reads, and
+`to_nir` warns of what other readers run in another way.
+
+- *Order.* Norse and snnTorch add a step's input to the synapse of a `CubaLIF` before they
+  integrate its membrane, and so does `Synapse`, unless it is told `immediate=False`. `from_nir`
+  reads every `CubaLIF` and `CubaLI` in this order, unless the metadata says otherwise.
+- *Reset.* NIR's neurons are set to `v_reset`. snnTorch, spyx and sinabs write the same nodes
+  for neurons that subtract the threshold: read them with `soft_reset=True`.
+- *Start.* Potentials start at 0 here, and at `v_leak` in Norse.
 
 Source: Pedersen et al., "Neuromorphic intermediate representation: A unified instruction set
 for interoperable brain-inspired computing", Nature Communications 15 (2024).
 """
 
 from ._common import NEVER as NEVER
+from ._common import Flatten as Flatten
 from ._common import Scale as Scale
+from ._common import Threshold as Threshold
 from ._data import from_nir_data as from_nir_data
 from ._data import to_nir_data as to_nir_data
 from ._read import from_nir as from_nir

@@ -1,0 +1,58 @@
+"""The step `dt` of a NIR graph, which NIR does not have."""
+
+from typing import Any
+
+import numpy as np
+
+from .._types import positive_number
+from ._common import LEAKY, exact, nir
+from ._graph import Chain
+
+_DEFAULT = 1e-3
+
+
+def step_of(graph: Chain, dt: float | None) -> tuple[float, str]:
+    """The step, and where it is from if neither the call nor the graph says it, else ''."""
+    if dt is not None:
+        return positive_number("dt")(dt), ""
+    written = {
+        name: positive_number(f"dt of the metadata{f' of {name!r}' if name else ''}")(value)
+        for name, value in graph.dts.items()
+    }
+    if written:
+        first, *others = written.values()
+        if not np.allclose(others, first, rtol=1e-6, atol=0):
+            raise ValueError(
+                f"the graph and its subgraphs must have the same `dt`, got {written} s: pass "
+                "`dt=` to use one."
+            )
+        return first, ""
+    nodes = [node for _, node in graph.nodes]
+    inferred = _inferred(nodes)
+    if inferred is not None:
+        why = f"`dt`={inferred} s, from tau / r and tau_syn / w_in, the same in all neurons"
+        return inferred, why
+    timed = any(isinstance(node, LEAKY | nir.Delay) for node in nodes)
+    return _DEFAULT, f"`dt`={_DEFAULT} s, which nothing in the graph tells" if timed else ""
+
+
+def _inferred(nodes: list[Any]) -> float | None:
+    """The `dt` in `r = tau / dt` and `w_in = tau_syn / dt`, if all neurons have the same.
+
+    Frameworks without units write these, and add a spike's weight as it is.
+    """
+    taus, gains = [], []
+    for node in nodes:
+        if isinstance(node, nir.LIF | nir.LI):
+            taus, gains = [*taus, node.tau], [*gains, node.r]
+        if isinstance(node, nir.CubaLIF | nir.CubaLI):
+            taus = [*taus, node.tau_mem, node.tau_syn]
+            gains = [*gains, node.r, node.w_in]
+    if not taus:
+        return None
+    tau, gain = (np.concatenate([exact(a).ravel() for a in arrays]) for arrays in (taus, gains))
+    # at a gain of 1, `dt` would be the time constant
+    if not (gain >= 1).all() or (gain == 1).all():
+        return None
+    dt = float(f"{np.median(tau / gain):.6g}")
+    return dt if np.allclose(tau / gain, dt, rtol=2e-6, atol=0) else None
