@@ -191,8 +191,7 @@ def to_frames(
     **Raises:** `ValueError` for sizes that are not ints of at least 1, and for `dt ≤ 0`.
     """
     seq_length, size = _sizes("seq_length", seq_length, sensor_size)
-    edges = _edges(seq_length, dt, events.t.dtype)
-    return _count(events, _frame_of(events, edges), seq_length, size)
+    return _frames(events, _edges(seq_length, dt, events.t.dtype), size)
 
 
 @_checked
@@ -230,8 +229,7 @@ def to_frames_by_count(
     """
     seq_length, size = _sizes("seq_length", seq_length, sensor_size)
     event_count = _positive_int("event_count")(event_count)
-    rank = _rank(events, _kept(events, size) & _signed(events))
-    return _count(events, rank // event_count, seq_length, size)
+    return _frames_by_count(events, seq_length, size, event_count)
 
 
 @_checked
@@ -282,26 +280,7 @@ def to_voxel_grid(
     Flow, Depth, and Egomotion", CVPR (2019).
     """
     n_bins, size = _sizes("n_bins", n_bins, sensor_size)
-    kept = _kept(events, size)
-    # `where` before and after the arithmetic: with the second alone, a NaN in an event that is
-    # left out would still be in the derivative
-    t = jnp.where(kept, events.t, 0)
-    first = jnp.min(jnp.where(kept, t, jnp.inf), initial=jnp.inf)
-    last = jnp.max(jnp.where(kept, t, -jnp.inf), initial=-jnp.inf)
-    spread = last > first
-    fraction = jnp.where(spread & kept, t - first, 0) / jnp.where(spread, last - first, 1)
-    s = fraction * (n_bins - 1)
-    left = jnp.clip(jnp.floor(s).astype(jnp.int32), 0, max(n_bins - 2, 0))
-    right_share = s - left.astype(s.dtype)
-    p = jnp.where(kept, events.p, 0).astype(s.dtype)
-
-    def add(grid: Array, bins: Array, values: Array) -> Array:
-        bins = jnp.where(kept, bins, n_bins)  # beyond the end: the scatter drops it
-        return grid.at[bins, events.y, events.x].add(values, mode="drop")
-
-    grid = jnp.zeros((n_bins, *size), s.dtype)
-    grid = add(grid, left, p * (1 - right_share))
-    return add(grid, left + 1, p * right_share)
+    return _voxel_grid(events, n_bins, size)
 
 
 @_checked
@@ -356,19 +335,7 @@ def to_time_surface(
     seq_length, size = _sizes("seq_length", seq_length, sensor_size)
     tau = _positive_number("tau")(tau)
     edges = _edges(seq_length, dt, events.t.dtype)
-    kept = _kept(events, size) & _signed(events)
-    window = jnp.where(kept, _frame_of(events, edges), seq_length)
-    # The last event of a pixel is found by its integer rank, and its time is then gathered: a
-    # gather has a derivative, and the maximum of a scatter has none.
-    rank = _rank(events, kept) + 1
-    last = jnp.zeros((seq_length, 2, *size), jnp.int32)
-    last = last.at[_inside(window, seq_length), _channel(events), events.y, events.x].max(
-        rank, mode="drop"
-    )
-    last = jax.lax.cummax(last, axis=0)
-    times = jnp.full((events.t.size + 1,), -jnp.inf, events.t.dtype)
-    times = times.at[jnp.where(kept, rank, times.size)].set(events.t, mode="drop")
-    return jnp.exp((times[last] - jnp.asarray(edges[1:])[:, None, None, None]) / tau)
+    return _time_surface(events, edges, size, tau)
 
 
 def _since_origin(ticks: np.ndarray, origin: Any) -> np.ndarray:
@@ -433,9 +400,66 @@ def _inside(frame: Array, seq_length: int) -> Array:
     return jnp.where((frame >= 0) & (frame < seq_length), frame, seq_length)
 
 
+@eqx.filter_jit
+def _frames(events: Events, edges: np.ndarray, size: tuple[int, int]) -> Array:
+    return _count(events, _frame_of(events, edges), edges.size - 1, size)
+
+
+@eqx.filter_jit
+def _frames_by_count(
+    events: Events, seq_length: int, size: tuple[int, int], event_count: int
+) -> Array:
+    rank = _rank(events, _kept(events, size) & _signed(events))
+    return _count(events, rank // event_count, seq_length, size)
+
+
 def _count(events: Events, frame: Array, seq_length: int, size: tuple[int, int]) -> Array:
     kept = _kept(events, size) & _signed(events)
     frame = _inside(jnp.where(kept, frame, seq_length), seq_length)
     counts = jnp.zeros((seq_length, 2, *size), jnp.int32)
     counts = counts.at[frame, _channel(events), events.y, events.x].add(1, mode="drop")
     return counts.astype(events.t.dtype)
+
+
+@eqx.filter_jit
+def _voxel_grid(events: Events, n_bins: int, size: tuple[int, int]) -> Array:
+    kept = _kept(events, size)
+    # `where` before and after the arithmetic: with the second alone, a NaN in an event that is
+    # left out would still be in the derivative
+    t = jnp.where(kept, events.t, 0)
+    first = jnp.min(jnp.where(kept, t, jnp.inf), initial=jnp.inf)
+    last = jnp.max(jnp.where(kept, t, -jnp.inf), initial=-jnp.inf)
+    spread = last > first
+    fraction = jnp.where(spread & kept, t - first, 0) / jnp.where(spread, last - first, 1)
+    s = fraction * (n_bins - 1)
+    left = jnp.clip(jnp.floor(s).astype(jnp.int32), 0, max(n_bins - 2, 0))
+    right_share = s - left.astype(s.dtype)
+    p = jnp.where(kept, events.p, 0).astype(s.dtype)
+
+    def add(grid: Array, bins: Array, values: Array) -> Array:
+        bins = jnp.where(kept, bins, n_bins)  # beyond the end: the scatter drops it
+        return grid.at[bins, events.y, events.x].add(values, mode="drop")
+
+    grid = jnp.zeros((n_bins, *size), s.dtype)
+    grid = add(grid, left, p * (1 - right_share))
+    return add(grid, left + 1, p * right_share)
+
+
+@eqx.filter_jit
+def _time_surface(
+    events: Events, edges: np.ndarray, size: tuple[int, int], tau: float
+) -> Array:
+    kept = _kept(events, size) & _signed(events)
+    length = edges.size - 1
+    window = jnp.where(kept, _frame_of(events, edges), length)
+    # The last event of a pixel is found by its integer rank, and its time is then gathered: a
+    # gather has a derivative, and the maximum of a scatter has none.
+    rank = _rank(events, kept) + 1
+    last = jnp.zeros((length, 2, *size), jnp.int32)
+    last = last.at[_inside(window, length), _channel(events), events.y, events.x].max(
+        rank, mode="drop"
+    )
+    last = jax.lax.cummax(last, axis=0)
+    times = jnp.full((events.t.size + 1,), -jnp.inf, events.t.dtype)
+    times = times.at[jnp.where(kept, rank, times.size)].set(events.t, mode="drop")
+    return jnp.exp((times[last] - jnp.asarray(edges[1:])[:, None, None, None]) / tau)
