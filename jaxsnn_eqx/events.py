@@ -72,7 +72,8 @@ class Events(eqx.Module):
         if not jnp.issubdtype(p.dtype, jnp.floating):
             p = jnp.where(p > p.dtype.type(0), 1.0, -1.0)
         self.p = _as_wide(p)
-        self.mask = jnp.ones(self.t.shape, bool) if mask is None else jnp.asarray(mask, bool)
+        mask = np.ones(self.t.shape, bool) if mask is None else mask
+        self.mask = jnp.asarray(mask, bool)
         lengths = {name: getattr(self, name).shape for name in ("x", "y", "t", "p", "mask")}
         if len(set(lengths.values())) > 1 or self.t.ndim != 1:
             raise ValueError(

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 
 from ._integrate import integrate as _integrate
@@ -71,7 +72,7 @@ def sparsity(spikes: Shaped[ArrayLike, "..."] | _NestedNumbers) -> Float[Array, 
     Source: activation sparsity of Yik et al., "The neurobench framework for benchmarking
     neuromorphic computing algorithms and systems", Nature Communications 16 (2025).
     """
-    return jnp.mean(_is_zero(_as_wide(spikes)))
+    return _mean_of_zeros(_as_wide(spikes))
 
 
 @_checked
@@ -97,7 +98,7 @@ def silent_neurons(
     """
     spikes = _as_wide(spikes)
     over = tuple(range(spikes.ndim - 1))
-    return jnp.mean(_is_zero(jnp.max(jnp.abs(spikes), axis=over, initial=0)))
+    return _mean_of_zeros(jnp.max(jnp.abs(spikes), axis=over, initial=0))
 
 
 class SynapticOperations(NamedTuple):
@@ -153,7 +154,7 @@ def synaptic_operations(
 
     Source: effective and dense operations of Yik et al. (2025), as above.
     """
-    return _operations(network, "layers", _as_floating(x), key)[0]
+    return _counted(network, _as_floating(x), key)
 
 
 @_checked
@@ -206,23 +207,23 @@ def van_rossum_distance(
     # 1 − exp(−dt / tau), which a trace loses in a step. For a long `tau` it is small, and
     # float32 has all its digits. exp(−dt / tau) itself is then close to 1, where float32 keeps
     # few of those digits, and the error would add up over the steps.
-    leak = jnp.asarray(-math.expm1(-dt / tau), a.dtype)
-    last, traces = _leaky_sums(leak, a - b)
+    leak = -math.expm1(-dt / tau)
     # The integral over each step, in which the trace decays, and over the time after the last
     # step. All terms are squares, so that no digits are lost by cancellation.
     within = -math.expm1(-2 * dt / tau)
-    squared = (within * jnp.sum(traces**2, axis=0) + (1 - within) * last**2) / 2
-    different = squared != 0  # at 0, for equal trains, the root has no derivative
-    return jnp.where(different, jnp.sqrt(jnp.where(different, squared, 1)), 0)
+    return _van_rossum(a, b, *np.asarray([leak, within, 1 - within], a.dtype))
 
 
-@eqx.filter_jit
-def _leaky_sums(leak: Array, xs: Array) -> tuple[Array, Array]:
+@jax.jit
+def _van_rossum(a: Array, b: Array, leak: Array, within: Array, after: Array) -> Array:
     def step(state: Array, x: Array) -> tuple[Array, Array]:
         state = state + (x - leak * state)
         return state, state
 
-    return _integrate(step, jnp.zeros_like(xs, shape=xs.shape[1:]), xs)
+    last, traces = _integrate(step, jnp.zeros_like(a, shape=a.shape[1:]), a - b)
+    squared = (within * jnp.sum(traces**2, axis=0) + after * last**2) / 2
+    different = squared != 0  # at 0, for equal trains, the root has no derivative
+    return jnp.where(different, jnp.sqrt(jnp.where(different, squared, 1)), 0)
 
 
 @_checked
@@ -269,11 +270,14 @@ def victor_purpura_distance(
     """
     dt, cost = _positive_number("dt")(dt), _cost(cost)
     a, b = _same_dtype(_as_wide(a), _as_wide(b))
+    return _victor_purpura(a, b, np.asarray(cost * dt, a.dtype))
+
+
+@jax.jit
+def _victor_purpura(a: Array, b: Array, cost: Array) -> Array:
     # in steps, which are whole numbers and so exact
     steps_a, steps_b = (jnp.arange(x.size, dtype=x.dtype) for x in (a, b))
-    distance = _least_cost(
-        steps_a, a > 0, steps_b, b > 0, jnp.asarray(cost * dt, steps_a.dtype)
-    )
+    distance = _least_cost(steps_a, a > 0, steps_b, b > 0, cost)
     return jnp.where(jnp.isnan(a).any() | jnp.isnan(b).any(), jnp.nan, distance)
 
 
@@ -320,9 +324,19 @@ def victor_purpura_of_times(
     """
     cost = _cost(cost)
     a, b = _same_dtype(_as_wide(a), _as_wide(b))
-    a, a_mask = _in_order("a", a, a_mask)
-    b, b_mask = _in_order("b", b, b_mask)
-    distance = _least_cost(a, a_mask, b, b_mask, jnp.asarray(cost, a.dtype))
+    for name, times in (("a", a), ("b", b)):
+        if times.ndim != 1:  # the annotation does not check the shape of a list
+            raise ValueError(f"`{name}` must have one axis, got shape {times.shape}.")
+    return _victor_purpura_of_times(a, a_mask, b, b_mask, np.asarray(cost, a.dtype))
+
+
+@jax.jit
+def _victor_purpura_of_times(
+    a: Array, a_mask: ArrayLike | None, b: Array, b_mask: ArrayLike | None, cost: Array
+) -> Array:
+    a, a_mask = _in_order(a, a_mask)
+    b, b_mask = _in_order(b, b_mask)
+    distance = _least_cost(a, a_mask, b, b_mask, cost)
     return jnp.where(jnp.isnan(a).any() | jnp.isnan(b).any(), jnp.nan, distance)
 
 
@@ -333,16 +347,13 @@ def _cost(cost: float) -> float:
     return cost
 
 
-def _in_order(name: str, times: Array, mask: ArrayLike | None) -> tuple[Array, Array]:
-    if times.ndim != 1:  # the annotation does not check the shape of a list
-        raise ValueError(f"`{name}` must have one axis, got shape {times.shape}.")
+def _in_order(times: Array, mask: ArrayLike | None) -> tuple[Array, Array]:
     mask = jnp.ones(times.shape, bool) if mask is None else jnp.asarray(mask)
     times = jnp.where(mask, times, 0)
     order = jnp.argsort(jnp.where(mask, times, jnp.inf))
     return times[order], mask[order]
 
 
-@eqx.filter_jit
 def _least_cost(
     a: Array, counts_a: Array, b: Array, counts_b: Array, cost: Array
 ) -> Float[Array, ""]:
@@ -370,13 +381,19 @@ def _same_dtype(a: Array, b: Array) -> tuple[Array, Array]:
     return a.astype(dtype), b.astype(dtype)
 
 
-def _is_zero(x: Array) -> Array:
-    """1 or 0, and NaN for NaN."""
-    return jnp.where(jnp.isnan(x), x, (x == 0).astype(x.dtype))
+@jax.jit
+def _mean_of_zeros(x: Array) -> Array:
+    """The fraction of zeros, and NaN for NaN."""
+    return jnp.mean(jnp.where(jnp.isnan(x), x, (x == 0).astype(x.dtype)))
 
 
 _WITH_SYNAPSES = (eqx.nn.Linear, eqx.nn.Conv, eqx.nn.ConvTranspose)
 _ELEMENTWISE = (eqx.nn.LayerNorm, eqx.nn.RMSNorm, eqx.nn.GroupNorm, eqx.nn.PReLU)
+
+
+@eqx.filter_jit
+def _counted(network: Network, x: Array, key: PRNGKeyArray | None) -> SynapticOperations:
+    return _operations(network, "layers", x, key)[0]
 
 
 def _operations(network: Network, name: str, xs: Array, key: PRNGKeyArray | None):

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -98,8 +99,7 @@ def pack(spikes: Shaped[ArrayLike, "time *shape"] | _NestedNumbers) -> PackedSpi
                 f"`spikes` must be 0 or 1 to be packed into bits, got {wrong.flat[0]} "
                 f"({wrong.size} of {values.size} values are neither)."
             )
-    bits = spikes > spikes.dtype.type(0)
-    return PackedSpikes(jnp.packbits(bits, axis=0, bitorder="little"), spikes.shape[0])
+    return PackedSpikes(_packed(spikes), spikes.shape[0])
 
 
 @_checked
@@ -115,7 +115,16 @@ def unpack(packed: PackedSpikes, dtype: Any = jnp.float32) -> Shaped[Array, "tim
 
     Zeros and ones of shape `"time *shape"`, with `time = packed.length`.
     """
-    dtype = _spike_dtype(jnp.dtype(dtype))
+    return _unpacked(packed, _spike_dtype(jnp.dtype(dtype)))
+
+
+@jax.jit
+def _packed(spikes: Array) -> Array:
+    return jnp.packbits(spikes > spikes.dtype.type(0), axis=0, bitorder="little")
+
+
+@eqx.filter_jit
+def _unpacked(packed: PackedSpikes, dtype: Any) -> Array:
     n_words, *shape = packed.words.shape
     # `jnp.unpackbits` fails for an empty axis
     bit = jnp.arange(8, dtype=jnp.uint8).reshape(1, 8, *(1 for _ in shape))
@@ -190,8 +199,11 @@ def to_events(
 
     **Raises:** `ValueError` for a `capacity` that is not an int of at least 1.
     """
-    spikes = _as_train(spikes)
-    capacity = _positive_int("capacity")(capacity)
+    return _listed(_as_train(spikes), _positive_int("capacity")(capacity))
+
+
+@eqx.filter_jit
+def _listed(spikes: Array, capacity: int) -> EventList:
     length, *shape = spikes.shape
     size = math.prod(shape)
     # an empty array cannot be gathered from
@@ -226,6 +238,11 @@ def from_events(events: EventList) -> Shaped[Array, "time *shape"]:
     A train of shape `"time *shape"` in the dtype of `events.value`, without the `dropped`
     spikes. Differentiable with respect to `events.value`.
     """
+    return _dense(events)
+
+
+@eqx.filter_jit
+def _dense(events: EventList) -> Array:
     size = math.prod(events.shape)
     inside = (events.t >= 0) & (events.index >= 0) & (events.index < size) & events.mask
     t = jnp.where(inside, events.t, events.length)  # beyond the end: the scatter drops it

@@ -146,17 +146,18 @@ class BensSpikerEncoder(AbstractSignalEncoder):
 
         - `spikes`: of shape `"time *shape"`.
         """
-        spikes = as_wide(spikes)
-        length = spikes.shape[0]
-        zeros = jnp.zeros_like(spikes, shape=(self.delay, *spikes.shape[1:]))
-        padded = jnp.concatenate([spikes, zeros])  # the spike of u is at u + delay
-        taps = jnp.asarray(self.filter, spikes.dtype)
-        parts = [
-            taps[k] * padded[self.delay - k : self.delay - k + length]
-            for k in range(self.delay + 1)
-        ]
-        return sum(parts[1:], parts[0])
+        return _decoded(self, as_wide(spikes))
 
     def _taps(self, rest: Array) -> Array:
         taps = jnp.asarray(self.filter, rest.dtype).reshape(-1, *(1,) * (rest.ndim - 1))
         return jnp.broadcast_to(taps, rest.shape)
+
+
+@eqx.filter_jit
+def _decoded(encoder: BensSpikerEncoder, spikes: Array) -> Array:
+    length, delay = spikes.shape[0], encoder.delay
+    zeros = jnp.zeros_like(spikes, shape=(delay, *spikes.shape[1:]))
+    padded = jnp.concatenate([spikes, zeros])  # the spike of u is at u + delay
+    taps = jnp.asarray(encoder.filter, spikes.dtype)
+    parts = [taps[k] * padded[delay - k : delay - k + length] for k in range(delay + 1)]
+    return sum(parts[1:], parts[0])

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
@@ -117,6 +118,10 @@ class AbstractChangeEncoder(AbstractEncoder):
 
 def cumulative(threshold: Constant, spikes: Any, start: Any = 0.0) -> Array:
     """`start` plus a threshold for every spike so far."""
-    spikes = as_wide(spikes)
+    return _cumulative(threshold, as_wide(spikes), as_floating(start))
+
+
+@eqx.filter_jit
+def _cumulative(threshold: Constant, spikes: Array, start: Array) -> Array:
     steps = constant_like("threshold", threshold, spikes) * jnp.cumsum(spikes, axis=0)
-    return steps + constant_like("start", as_floating(start), steps)
+    return steps + constant_like("start", start, steps)

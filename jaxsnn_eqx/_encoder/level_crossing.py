@@ -132,14 +132,18 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
         - `spikes`: of shape `"time *shape channels"`.
         - `start`: the signal's first sample, a number or of shape `"*shape"`.
         """
-        spikes = as_wide(spikes)
-        levels = jnp.asarray(self.levels, spikes.dtype)
-        up, down = jnp.split(spikes, 2, axis=-1)
-        start = jnp.broadcast_to(as_floating(start).astype(spikes.dtype), spikes.shape[1:-1])
-        below = jnp.searchsorted(levels, start, side="right")  # levels at or below the signal
-        moves = jnp.cumsum((up - down).sum(axis=-1), axis=0).astype(below.dtype)
-        ends = jnp.concatenate(
-            [2 * levels[:1] - levels[1:2], levels, 2 * levels[-1:] - levels[-2:-1]]
-        )
-        middles = (ends[1:] + ends[:-1]) / 2
-        return middles[jnp.clip(below[None] + moves, 0, levels.size)]
+        return _decoded(self, as_wide(spikes), as_floating(start))
+
+
+@eqx.filter_jit
+def _decoded(encoder: LevelCrossingEncoder, spikes: Array, start: Array) -> Array:
+    levels = jnp.asarray(encoder.levels, spikes.dtype)
+    up, down = jnp.split(spikes, 2, axis=-1)
+    start = jnp.broadcast_to(start.astype(spikes.dtype), spikes.shape[1:-1])
+    below = jnp.searchsorted(levels, start, side="right")  # levels at or below the signal
+    moves = jnp.cumsum((up - down).sum(axis=-1), axis=0).astype(below.dtype)
+    ends = jnp.concatenate(
+        [2 * levels[:1] - levels[1:2], levels, 2 * levels[-1:] - levels[-2:-1]]
+    )
+    middles = (ends[1:] + ends[:-1]) / 2
+    return middles[jnp.clip(below[None] + moves, 0, levels.size)]

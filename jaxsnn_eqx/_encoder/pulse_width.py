@@ -147,26 +147,30 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
 
         - `spikes`: of shape `"time *shape"`; without any spike, the middle of the range.
         """
-        spikes = as_floating(spikes)
-        dtype, fired = state_dtype(spikes), spikes > 0
-        length = fired.shape[0]
-        t = jnp.arange(length).reshape(-1, *(1,) * (fired.ndim - 1))
-        t = jnp.broadcast_to(t, fired.shape)
-        before = lax.cummax(jnp.where(fired, t, -1), axis=0)
-        after = lax.cummin(jnp.where(fired, t, length), axis=0, reverse=True)
-        # before the first and after the last spike, both are that spike
-        some = (before >= 0) | (after < length)
-        before, after = (
-            jnp.where(before < 0, after, before),
-            jnp.where(after == length, before, after),
-        )
-        share = (t - before).astype(dtype) / jnp.maximum(after - before, 1).astype(dtype)
-        left, right = (self._at_spike(at).astype(dtype) for at in (before, after))
-        middle = (self.low + self.high) / 2
-        return jnp.where(some, left + share * (right - left), middle)
+        return _decoded(self, as_floating(spikes))
 
     def _at_spike(self, t: Array) -> Array:
         # the signal lies between this step's carrier and the last one's; at `low` it is exact
         half = jnp.where(t % self.period_steps == 0, 0.0, 0.5)
         rise = (self.high - self.low) / (self.period_steps - 1)
         return self.carrier(t) - half * rise
+
+
+@eqx.filter_jit
+def _decoded(encoder: PulseWidthEncoder, spikes: Array) -> Array:
+    dtype, fired = state_dtype(spikes), spikes > 0
+    length = fired.shape[0]
+    t = jnp.arange(length).reshape(-1, *(1,) * (fired.ndim - 1))
+    t = jnp.broadcast_to(t, fired.shape)
+    before = lax.cummax(jnp.where(fired, t, -1), axis=0)
+    after = lax.cummin(jnp.where(fired, t, length), axis=0, reverse=True)
+    # before the first and after the last spike, both are that spike
+    some = (before >= 0) | (after < length)
+    before, after = (
+        jnp.where(before < 0, after, before),
+        jnp.where(after == length, before, after),
+    )
+    share = (t - before).astype(dtype) / jnp.maximum(after - before, 1).astype(dtype)
+    left, right = (encoder._at_spike(at).astype(dtype) for at in (before, after))
+    middle = (encoder.low + encoder.high) / 2
+    return jnp.where(some, left + share * (right - left), middle)
