@@ -62,8 +62,8 @@ def test_4_any_shape(shape):
     potentials, spikes = constant_current_lif_encode(x, 6)
     assert potentials.shape == spikes.shape == (6, *shape)
     assert spatio_temporal_encode(x, 6, 5e-3, 1e-3).shape == (6, *shape)
-    assert one_hot(jnp.zeros(shape, jnp.int32), 4).shape == (*shape, 4)
-    assert lif_current_encoder(x, x)[0].shape == shape
+    assert one_hot(np.zeros(shape, np.int32), 4).shape == (*shape, 4)
+    assert jax.eval_shape(lif_current_encoder, x, x)[0].shape == shape
 
 
 def test_5_no_spike_exactly_at_the_threshold():
@@ -83,28 +83,29 @@ def test_6_super_spike_of_slope_80_in_both_modes_and_through_the_reset():
     def f(x):
         return jnp.stack(lif_current_encoder(0.5, x))
 
+    forward, reverse = jax.jit(jax.jacfwd(f)), jax.jit(jax.jacrev(f))
     for x, fires in ((1.0, 0.0), (2.0, 1.0)):
         m = 0.5 + 0.1 * (x - 0.5)
         sigma = 1 / (80 * abs(m - 0.6) + 1) ** 2
         expected = [0.1 * (1 - fires - sigma * m), 0.1 * sigma]
-        np.testing.assert_allclose(jax.jacfwd(f)(x), expected, rtol=1e-5)
-        np.testing.assert_allclose(jax.jacrev(f)(x), expected, rtol=1e-5)
+        np.testing.assert_allclose(forward(x), expected, rtol=1e-5)
+        np.testing.assert_allclose(reverse(x), expected, rtol=1e-5)
 
 
 def test_7_spike_time_is_linear_between_early_and_late():
     x = jnp.array([0.0, 0.25, 0.5, 0.75, 1.0])
     spikes = spatio_temporal_encode(x, 20, 1.2e-2, 1e-3, 4e-3)
-    np.testing.assert_array_equal(jnp.argmax(spikes, axis=0), [4, 6, 8, 10, 12])
+    np.testing.assert_array_equal(np.argmax(spikes, axis=0), [4, 6, 8, 10, 12])
     np.testing.assert_array_equal(spikes.sum(axis=0), 1)
     default = spatio_temporal_encode(x, 20, 1.2e-2, 1e-3)
-    np.testing.assert_array_equal(jnp.argmax(default, axis=0), [0, 3, 6, 9, 12])
+    np.testing.assert_array_equal(np.argmax(default, axis=0), [0, 3, 6, 9, 12])
 
 
 @pytest.mark.parametrize("t_early", [0.0, 1.3e-3])
 @pytest.mark.parametrize("dt", [1e-3, 3e-4, 7e-4])
 def test_7_jit_and_eager_choose_the_same_bin(dt, t_early):
-    x = draw.uniform(jr.key(0), (20_000,))
-    x = jnp.concatenate([x, (jnp.arange(1400.0) + 0.5) / 1400])
+    x = np.asarray(draw.uniform(jr.key(0), (20_000,)))
+    x = np.concatenate([x, ((np.arange(1400) + 0.5) / 1400).astype(np.float32)])
     args = (100, 1.4e-2, dt, t_early)
     eager = spatio_temporal_encode(x, *args)
     jitted = jax.jit(spatio_temporal_encode, static_argnums=(1, 2, 3, 4))(x, *args)
@@ -121,21 +122,23 @@ def test_8_a_spike_outside_the_window_is_refused_by_the_module():
 
 def test_8_the_function_clips_to_the_last_bin_as_jaxsnn_effectively_does():
     spikes = spatio_temporal_encode([0.2, 0.9, 1.0], 4, 1e-2, 1e-3)
-    np.testing.assert_array_equal(jnp.argmax(spikes, axis=0), [2, 3, 3])
+    np.testing.assert_array_equal(np.argmax(spikes, axis=0), [2, 3, 3])
     np.testing.assert_array_equal(spikes.sum(axis=0), 1)
 
 
 def test_8_the_input_of_the_module_is_clipped_to_the_unit_interval():
     encoder = snn.SpatioTemporalEncoder(6, 5e-3)
     out = encoder(jnp.array([-jnp.inf, -1.0, 0.0, 1.0, 2.0, jnp.inf]))
-    np.testing.assert_array_equal(jnp.argmax(out, axis=0), [0, 0, 0, 5, 5, 5])
+    np.testing.assert_array_equal(np.argmax(out, axis=0), [0, 0, 0, 5, 5, 5])
     np.testing.assert_array_equal(out.sum(axis=0), 1)
 
 
 def test_9_spatio_temporal_has_a_gradient():
     x = jnp.array([0.1, 0.5])
-    grad = jax.grad(
-        lambda x: jnp.vdot(jnp.arange(6.0), spatio_temporal_encode(x, 6, 5e-3, 1e-3).sum(1))
+    grad = jax.jit(
+        jax.grad(
+            lambda x: jnp.vdot(jnp.arange(6.0), spatio_temporal_encode(x, 6, 5e-3, 1e-3).sum(1))
+        )
     )(x)
     np.testing.assert_allclose(grad, [5.0, 5.0], rtol=1e-6)
 
@@ -185,12 +188,11 @@ def test_functions_equal_the_modules():
 
 
 def test_the_derivative_of_the_function_is_zero_where_it_clips():
-    jacobian = jax.jacfwd(lambda x: spatio_temporal_encode(x, 4, 1e-2, 1e-3))
+    jacobian = jax.jit(jax.jacfwd(lambda x: spatio_temporal_encode(x, 4, 1e-2, 1e-3)))
     np.testing.assert_array_equal(jacobian(0.5), np.zeros(4))
-    assert float(jnp.abs(jacobian(0.2)).max()) > 0
-    np.testing.assert_array_equal(
-        jax.jacrev(lambda x: spatio_temporal_encode(x, 1, 1e-4, 1e-3))(0.5), [0.0]
-    )
+    assert np.abs(jacobian(0.2)).max() > 0
+    of_one_step = jax.jit(jax.jacrev(lambda x: spatio_temporal_encode(x, 1, 1e-4, 1e-3)))
+    np.testing.assert_array_equal(of_one_step(0.5), [0.0])
 
 
 @pytest.mark.parametrize(

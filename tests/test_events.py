@@ -228,12 +228,11 @@ def test_the_voxel_grid_keeps_the_last_event_which_tonic_drops():
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(1, 8), st.integers(0, 2**32 - 1))
+@given(st.sampled_from([1, 2, 3, 8]), st.integers(0, 2**32 - 1))
 def test_the_voxel_grid_sums_to_the_polarities(n_bins, seed):
     events = Events.from_structured(_array(50, seed))
-    np.testing.assert_allclose(
-        to_voxel_grid(events, n_bins, SIZE).sum(), events.p.sum(), atol=1e-4
-    )
+    grid = np.asarray(to_voxel_grid(events, n_bins, SIZE))
+    np.testing.assert_allclose(grid.sum(), np.sum(events.p), atol=1e-4)
 
 
 def test_the_voxel_grid_of_one_bin_or_one_instant_is_in_the_first_bin():
@@ -325,15 +324,10 @@ def test_the_input_array_is_not_changed(transform):
     np.testing.assert_array_equal(array, copy)
 
 
-def test_compiled_equals_eager(transform):
-    events = Events.from_structured(_array(), 100)
-    np.testing.assert_allclose(jax.jit(transform)(events), transform(events), rtol=1e-6)
-
-
 def test_vmap_equals_a_loop(transform):
     recordings = [Events.from_structured(_array(n, n), 80) for n in (80, 33, 1)]
-    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *recordings)
-    out = jax.vmap(transform)(batch)
+    batch = jax.tree.map(lambda *leaves: np.stack(leaves), *recordings)
+    out = np.asarray(jax.jit(jax.vmap(transform))(batch))
     for k, events in enumerate(recordings):
         np.testing.assert_allclose(out[k], transform(events), rtol=1e-6)
 
@@ -374,7 +368,7 @@ def test_events_off_the_sensor_or_without_a_finite_time_are_left_out(transform, 
     events = Events.from_structured(_array())
     more = Events(
         *(
-            jnp.append(getattr(events, name), value)
+            np.append(getattr(events, name), np.asarray(value, getattr(events, name).dtype))
             for name, value in zip("xytp", (x, y, t, 1.0), strict=True)
         )
     )
@@ -399,16 +393,20 @@ def test_floating_polarities_are_weights_and_zero_and_nan_are_left_out():
     assert np.isnan(grid[2, 0, 2])
 
 
+def _gradient(transform, events):
+    return eqx.filter_jit(eqx.filter_grad(lambda e: transform(e).sum()))(events)
+
+
 @pytest.mark.parametrize("capacity", [1, 6])
 def test_no_events_give_zeros(transform, capacity):
     empty = Events.from_structured(np.zeros(0, FIELDS), capacity)
     out = transform(empty)
     np.testing.assert_array_equal(out, 0)
     np.testing.assert_array_equal(out, transform(Events.from_structured(np.zeros(0, FIELDS))))
-    nothing = jnp.zeros(0)
+    nothing = np.zeros(0, np.float32)
     none = Events(nothing.astype(int), nothing.astype(int), nothing, nothing)
     np.testing.assert_array_equal(transform(none), 0)
-    gradient = eqx.filter_grad(lambda e: transform(e).sum())(empty)
+    gradient = _gradient(transform, empty)
     np.testing.assert_array_equal(gradient.t, 0)
     np.testing.assert_array_equal(gradient.p, 0)
 
@@ -418,7 +416,7 @@ def _numerical_gradient(f, x, h):
     for i in range(x.size):
         e = np.zeros(x.size)
         e[i] = h
-        gradient[i] = (float(f(jnp.asarray(x + e))) - float(f(jnp.asarray(x - e)))) / (2 * h)
+        gradient[i] = (float(f(x + e)) - float(f(x - e))) / (2 * h)
     return gradient
 
 
@@ -435,18 +433,17 @@ def test_derivatives_equal_finite_differences(x64, name, field):
     array = _array(40)
     array["t"] = rng.permutation(np.arange(40) * 200 + 37)
     events = Events.from_structured(array, 45, origin=0)
-    weights = None
 
     def loss(values):
         out = TRANSFORMS[name](_with(events, **{field: values}))
         return jnp.sum(weights * out)
 
-    weights = jnp.asarray(rng.normal(size=TRANSFORMS[name](events).shape))
+    weights = rng.normal(size=TRANSFORMS[name](events).shape)
     values = np.asarray(getattr(events, field))
-    expected = _numerical_gradient(loss, values, 1e-7)
-    reverse = jax.grad(loss)(jnp.asarray(values))
+    expected = _numerical_gradient(jax.jit(loss), values, 1e-7)
+    both = jax.jit(lambda values: (jax.grad(loss)(values), jax.jacfwd(loss)(values)))
+    reverse, forward = both(values)
     np.testing.assert_allclose(reverse, expected, rtol=1e-5, atol=1e-4)
-    forward = jax.jacfwd(loss)(jnp.asarray(values))
     np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(reverse[40:], 0)  # the padding
     assert np.any(np.asarray(reverse) != 0) == ((name, field) != ("time_surface", "p"))
@@ -459,10 +456,11 @@ def test_the_voxel_grids_derivative_at_the_ends_and_instants():
         events = Events(x=[0, 1, 0], y=[0, 0, 0], t=times, p=[1, 1, 1])
         return to_voxel_grid(events, 3, (1, 2))[:, 0, 1]
 
-    np.testing.assert_allclose(jax.jacfwd(grid)(0.25), [-2, 2, 0])
-    np.testing.assert_allclose(jax.jacfwd(grid)(0.5), [0, -2, 2])
+    derivative = jax.jit(jax.jacfwd(grid))
+    np.testing.assert_allclose(derivative(0.25), [-2, 2, 0])
+    np.testing.assert_allclose(derivative(0.5), [0, -2, 2])
     # at the end that of the interval before, minus the half through `t_last`
-    np.testing.assert_allclose(jax.jacfwd(grid)(1.0), [0, -1, 1])
+    np.testing.assert_allclose(derivative(1.0), [0, -1, 1])
 
 
 def test_the_time_surfaces_derivative_is_the_surface_over_tau_of_the_last_event_only():
@@ -472,24 +470,25 @@ def test_the_time_surfaces_derivative_is_the_surface_over_tau_of_the_last_event_
 
     t = jnp.array([0.4e-3, 1.5e-3])
     value = np.exp([-0.3, -0.25])
-    np.testing.assert_allclose(surface(t), value, rtol=1e-6)
+    jacobian = jax.jit(jax.jacrev(surface))
+    np.testing.assert_allclose(jax.jit(surface)(t), value, rtol=1e-6)
     np.testing.assert_allclose(
-        jax.jacrev(surface)(t), [[value[0] / 2e-3, 0], [0, value[1] / 2e-3]], rtol=1e-6
+        jacobian(t), [[value[0] / 2e-3, 0], [0, value[1] / 2e-3]], rtol=1e-6
     )
     together = jnp.array([0.4e-3, 0.4e-3])
-    np.testing.assert_array_equal(jax.jacrev(surface)(together)[:, 0], 0)
+    np.testing.assert_array_equal(np.asarray(jacobian(together))[:, 0], 0)
 
 
 def test_events_that_are_left_out_give_no_nan_derivatives(transform):
     events = Events([0, 1, 0], [0, 0, 9], [jnp.nan, 1e-3, 5e-4], [1.0, -1.0, jnp.nan])
-    gradient = eqx.filter_grad(lambda e: transform(e).sum())(events)
+    gradient = _gradient(transform, events)
     assert np.isfinite(gradient.t).all()
     assert np.isfinite(gradient.p).all()
 
 
 def test_gradient_of_frames_is_zero():
     events = Events.from_structured(_array())
-    gradient = eqx.filter_grad(lambda e: TRANSFORMS["frames"](e).sum())(events)
+    gradient = _gradient(TRANSFORMS["frames"], events)
     np.testing.assert_array_equal(gradient.t, 0)
 
 
