@@ -261,8 +261,8 @@ ENCODERS = {
 
 @pytest.mark.parametrize(("encoder", "delay"), ENCODERS.values(), ids=ENCODERS.keys())
 def test_spikes_do_not_depend_on_later_samples(encoder, delay):
-    xs = jnp.abs(draw.normal(jr.key(0), (60, 4))) + 0.5
-    other = xs.at[30:].set(5.0 - xs[30:])
+    xs = np.abs(draw.normal(jr.key(0), (60, 4))) + np.float32(0.5)
+    other = np.concatenate([xs[:30], 5 - xs[30:]])
     spikes, changed = np.asarray(encoder(xs)), np.asarray(encoder(other))
     assert np.abs(spikes).sum() > 10
     np.testing.assert_array_equal(spikes[:30], changed[:30])
@@ -273,7 +273,8 @@ def test_spikes_do_not_depend_on_later_samples(encoder, delay):
 
 def test_bens_spiker_fires_for_a_sample_when_its_last_tap_is_known():
     encoder = ENCODERS["bens_spiker"][0]
-    impulse = jnp.zeros(20).at[6:10].set(jnp.array(encoder.filter))
+    impulse = np.zeros(20, np.float32)
+    impulse[6:10] = encoder.filter
     np.testing.assert_array_equal(np.flatnonzero(encoder(impulse)), [6 + encoder.delay])
     decoded = np.asarray(encoder.decode(encoder(impulse)))
     np.testing.assert_array_equal(decoded, impulse)  # without the delay
@@ -286,8 +287,8 @@ def test_bens_spiker_fires_for_a_sample_when_its_last_tap_is_known():
 def test_decode_does_not_depend_on_later_spikes_except_for_the_delay(encoder, delay):
     # except for pulse width, which interpolates up to the next spike
     shape = (40, 10) if isinstance(encoder, snn.LevelCrossingEncoder) else (40,)
-    spikes = jr.bernoulli(jr.key(0), 0.3, shape).astype(jnp.float32)
-    changed = spikes.at[20:].set(1 - spikes[20:])
+    spikes = (np.random.default_rng(0).random(shape) < 0.3).astype(np.float32)
+    changed = np.concatenate([spikes[:20], 1 - spikes[20:]])
     has_start = not isinstance(encoder, (snn.SigmaDeltaEncoder, snn.BensSpikerEncoder))
     start = (0.25,) if has_start else ()
     one, two = (np.asarray(encoder.decode(z, *start)) for z in (spikes, changed))
@@ -299,8 +300,9 @@ def test_decode_does_not_depend_on_later_spikes_except_for_the_delay(encoder, de
 @pytest.mark.parametrize("name", [name for name in ENCODERS if name != "lif_current"])
 def test_decode_is_as_exact_for_spikes_of_a_narrow_dtype(name, dtype):
     encoder, _ = ENCODERS[name]
-    xs = 2 * jnp.sin(jnp.linspace(0, 300, 2000)) + jnp.linspace(0, 2, 2000)
-    spikes = encoder(xs)
+    t = np.linspace(0, 1, 2000)
+    xs = (2 * np.sin(300 * t) + 2 * t).astype(np.float32)
+    spikes = np.asarray(encoder(xs))
     has_start = not isinstance(
         encoder, (snn.SigmaDeltaEncoder, snn.BensSpikerEncoder, snn.PulseWidthEncoder)
     )

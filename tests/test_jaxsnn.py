@@ -91,9 +91,10 @@ def _distance_to_threshold(params, dt, potentials, xs, where):
     return np.abs(v - params.v_th)
 
 
-def test_lif_current_encoder_scanned_over_parameter_draws():
+@pytest.mark.parametrize("seeds", [range(3), *slow(range(3, 12))], ids=str)
+def test_lif_current_encoder_scanned_over_parameter_draws(seeds):
     differ = total = 0
-    for seed in range(12):
+    for seed in seeds:
         rng = np.random.default_rng(seed)
         values, dt = _draw_parameters(rng)
         n = 1500
@@ -129,7 +130,7 @@ def test_lif_current_encoder_scanned_over_parameter_draws():
             differ, total = differ + where.sum(), total + z.size
             np.testing.assert_allclose(v_[:, same], v[:, same], rtol=1e-4, atol=1e-5)
             _assert_gradients_agree(g, g_, (slice(None), same))
-    assert total > 3_000_000
+    assert total > 800_000
     assert differ * ONE_IN <= total, (differ, total)
 
 
@@ -139,7 +140,7 @@ def test_spatio_temporal_except_at_half_bin_ties(seed):
     length, dt = int(rng.integers(5, 80)), float(rng.uniform(1e-4, 1e-3))
     t_late = float(rng.uniform(2, 1.5 * length)) * dt
     x = rng.uniform(0, 1, (30, 40)).astype(np.float32)
-    theirs = jaxsnn.spatio_temporal_encode(jnp.asarray(x), length, t_late, dt)
+    theirs = jax.jit(lambda x: jaxsnn.spatio_temporal_encode(x, length, t_late, dt))(x)
     ours = spatio_temporal_encode(x, length, t_late, dt)
     position = x.astype(float) * t_late / dt
     tie = np.abs(position - np.floor(position) - 0.5) < 1e-4

@@ -1,5 +1,7 @@
 """Spike times and losses, penalties, frozen parts, weight initialisation, padding."""
 
+import functools as ft
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,7 @@ import jaxsnn_eqx as snn
 
 
 def test_first_spike_time_against_numpy():
-    spikes = np.asarray(jr.bernoulli(jr.key(0), 0.1, (25, 40)), np.float32)
+    spikes = (np.random.default_rng(0).random((25, 40)) < 0.1).astype(np.float32)
     expected = np.where(spikes.any(axis=0), spikes.argmax(axis=0), 25) * 2e-3
     assert (expected == 0.05).any()
     np.testing.assert_allclose(snn.FirstSpikeTime(dt=2e-3)(spikes), expected, rtol=1e-6)
@@ -24,8 +26,8 @@ def test_first_spike_time_against_numpy():
 
 def test_silence_is_later_than_any_spike():
     # a silent unit that decodes as −1 would be the first of all
-    times = snn.FirstSpikeTime()(jnp.zeros((6, 1)).at[5].set(1.0))
-    assert float(times[0]) < float(snn.FirstSpikeTime()(jnp.zeros((6, 1)))[0])
+    last = np.eye(6, dtype=np.float32)[:, 5:]
+    assert np.all(snn.FirstSpikeTime()(last) < snn.FirstSpikeTime()(0 * last))
 
 
 def test_the_derivative_of_the_first_spike_time(x64):
@@ -33,16 +35,18 @@ def test_the_derivative_of_the_first_spike_time(x64):
     # a spike before the first makes the time earlier; without the first it is two steps later
     expected = np.array([-2, -1, -2, 0, 0, 0]) * 1e-3
     for jac in (jax.jacfwd, jax.jacrev):
-        np.testing.assert_allclose(jac(snn.FirstSpikeTime())(spikes), expected, atol=1e-12)
+        derivative = jax.jit(jac(snn.FirstSpikeTime()))(spikes)
+        np.testing.assert_allclose(derivative, expected, atol=1e-12)
     soft = draw.uniform(jr.key(0), (9,), jnp.float64)
-    check_grads(snn.FirstSpikeTime(), (soft,), order=1, eps=1e-6)
+    check_grads(jax.jit(snn.FirstSpikeTime()), (soft,), order=1, eps=1e-6)
 
 
 def test_spike_time_loss_is_a_cross_entropy_of_early():
     times = jnp.array([3e-3, 1e-3, 9e-3])
     expected = -np.log(np.exp(-3) / np.exp([-3.0, -1.0, -9.0]).sum())
     np.testing.assert_allclose(snn.spike_time_loss(times, 0, tau=1e-3), expected, rtol=1e-6)
-    grad = jax.grad(lambda t: snn.spike_time_loss(t, 0, tau=1e-3))(times)
+    grad = jax.jit(jax.grad(lambda t: snn.spike_time_loss(t, 0, tau=1e-3)))(times)
+    grad = np.asarray(grad)
     assert grad[0] > 0  # the label's spike should come earlier, the others later
     assert (grad[1:] < 0).all()
 
@@ -82,7 +86,7 @@ def test_a_neuron_learns_its_spike_time():
 
 
 def test_penalties_against_numpy():
-    spikes = np.asarray(jr.bernoulli(jr.key(0), 0.2, (4, 50, 6)), np.float32)
+    spikes = (np.random.default_rng(0).random((4, 50, 6)) < 0.2).astype(np.float32)
     spikes[..., 0] = 0
     rates = spikes.mean(axis=(0, 1)) / 1e-3
     outside = np.maximum(50 - rates, 0) + np.maximum(rates - 190, 0)
@@ -93,7 +97,8 @@ def test_penalties_against_numpy():
         snn.activity_penalty(spikes), spikes.sum(axis=1).mean(), rtol=1e-6
     )
     # the gradient increases a low rate, decreases a high one, and is zero for the others
-    grad = jax.grad(lambda z: snn.rate_penalty(z, low=50.0, high=190.0))(jnp.asarray(spikes))
+    grad = jax.jit(jax.grad(lambda z: snn.rate_penalty(z, low=50.0, high=190.0)))(spikes)
+    grad = np.asarray(grad)
     np.testing.assert_array_equal(
         np.sign(grad[0, 0]), np.where(rates < 50, -1, np.where(rates > 190, 1, 0))
     )
@@ -137,7 +142,7 @@ def test_weight_decay_does_not_change_frozen_parts():
     trained, rest = eqx.partition(model, snn.filter_spec(model, frozen=lambda m: m[0]))
     optimizer = optax.adamw(0.1, weight_decay=0.5)
     state = optimizer.init(trained)
-    grads = jax.grad(lambda t: eqx.combine(t, rest)(jnp.ones(5)).sum())(trained)
+    grads = jax.jit(jax.grad(lambda t: eqx.combine(t, rest)(jnp.ones(5)).sum()))(trained)
     with jax.numpy_dtype_promotion("standard"):
         updates, _ = optimizer.update(grads, state, trained)
     after = eqx.combine(eqx.apply_updates(trained, updates), rest)
@@ -165,6 +170,10 @@ def _without_threshold(neuron):
     return snn.LI(neuron.params, neuron.dt)
 
 
+def _poisson(seed, shape, probability):
+    return (np.random.default_rng(seed).random(shape) < probability).astype(np.float32)
+
+
 SLOW = snn.LIFParameters(tau_mem=1.5e-2, v_th=0.8, v_leak=0.1)
 RESISTANT = snn.LIFParameters(tau_mem=1.5e-2, v_th=0.8, v_leak=0.1, r=-2.0)
 
@@ -184,9 +193,10 @@ def test_the_potential_has_the_given_standard_deviation(neuron, inputs, rate, xi
     linear = snn.fluctuation_driven(
         eqx.nn.Linear(inputs, 200, key=jr.key(0)), rate, neuron, xi=xi, key=jr.key(1)
     )
-    spikes = snn.PoissonEncoder(3000, rate, neuron.dt)(jnp.ones(inputs), key=jr.key(2))
-    potentials = _without_threshold(neuron)(snn.OverTime(linear)(spikes))[500:]
-    deviation = float(jnp.sqrt(jnp.var(potentials, axis=0).mean()))  # of each neuron, over time
+    spikes = _poisson(2, (3000, inputs), rate * neuron.dt)
+    network = snn.Network([snn.OverTime(linear), _without_threshold(neuron)])
+    potentials = np.asarray(network(spikes))[500:]
+    deviation = np.sqrt(np.var(potentials, axis=0).mean())  # of each neuron, over time
     assert deviation == pytest.approx(0.7 / xi, rel=0.08)
     np.testing.assert_array_equal(linear.bias, 0)
 
@@ -197,11 +207,12 @@ def test_each_neuron_has_weights_for_its_own_constants():
     linear = eqx.nn.Linear(2000, 200, use_bias=False, key=jr.key(0))
     linear = snn.fluctuation_driven(linear, 20.0, neuron, key=jr.key(1))
     assert linear.bias is None
+    weight, tau_mem = np.asarray(linear.weight), np.asarray(params.tau_mem)
     for row in (0, 100, 199):
-        one = snn.LIF(snn.LIFParameters(tau_mem=float(params.tau_mem[row])))
+        one = snn.LIF(snn.LIFParameters(tau_mem=float(tau_mem[row])))
         alone = snn.fluctuation_driven(linear, 20.0, one, key=jr.key(1))
-        np.testing.assert_allclose(linear.weight[row], alone.weight[row], rtol=1e-4)
-    assert linear.weight[0].std() < 0.5 * linear.weight[199].std()
+        np.testing.assert_allclose(weight[row], np.asarray(alone.weight)[row], rtol=1e-4)
+    assert weight[0].std() < 0.5 * weight[199].std()
 
 
 def test_weights_are_drawn_under_jit():
@@ -236,20 +247,25 @@ def test_bad_arguments_of_the_initialisation_are_refused(arguments, message):
 def test_a_hidden_layer_fires_at_initialisation_for_any_size_of_input(neuron):
     shares, rates = [], []
     for inputs in (50, 500, 2000):
-        k1, k2, k3 = jr.split(jr.key(inputs), 3)
-        spikes = snn.PoissonEncoder(500, 20.0)(jnp.ones(inputs), key=k1)
-        linear = eqx.nn.Linear(inputs, 200, key=k2)
-        silent = neuron(snn.OverTime(linear)(spikes))
-        linear = snn.fluctuation_driven(linear, 20.0, neuron, key=k3)
-        firing = neuron(snn.OverTime(linear)(spikes))
-        assert float(silent.any(axis=0).mean()) < 0.2  # Equinox's default weights
-        shares.append(float(firing.any(axis=0).mean()))
-        rates.append(float(firing.mean()) / 1e-3)
+        spikes = _poisson(0, (500, inputs), 20e-3)
+        linear = eqx.nn.Linear(inputs, 200, key=jr.key(1))
+        driven = snn.fluctuation_driven(linear, 20.0, neuron, key=jr.key(2))
+        silent, firing = (
+            np.asarray(snn.Network([snn.OverTime(each), neuron])(spikes))
+            for each in (linear, driven)
+        )
+        assert silent.any(axis=0).mean() < 0.3  # Equinox's default weights
+        shares.append(firing.any(axis=0).mean())
+        rates.append(firing.mean() / 1e-3)
     assert min(shares) > 0.85
     assert all(10 < rate < 60 for rate in rates)
 
 
 # -- padding, and truncated backpropagation
+
+
+def _signal(*shape):
+    return np.random.default_rng(1).normal(1.0, 1.0, shape).astype(np.float32)
 
 
 def _network():
@@ -270,52 +286,58 @@ def _network():
 @pytest.mark.parametrize("padding", [0.0, 1e6, jnp.nan])
 def test_padding_has_no_effect(length, padding):
     network = _network()
-    xs = draw.normal(jr.key(1), (15, 4)) + 1
-    padded = xs.at[length:].set(padding)
-    mask = jnp.arange(15) < length
+    xs = _signal(15, 4)
+    padded = xs.copy()
+    padded[length:] = padding
+    mask = np.arange(15) < length
     start = network.init(xs[0])
     state, outs = snn.run_masked(network, start, padded, mask)
     expected_state, expected = network.run(start, xs[:length])
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(expected_state), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(outs[-1], expected if length else jnp.zeros(3), rtol=1e-5)
-    np.testing.assert_array_equal(outs[length:], jnp.tile(outs[-1], (15 - length, 1)))
+    outs = np.asarray(outs)
+    np.testing.assert_allclose(outs[-1], expected if length else np.zeros(3), rtol=1e-5)
+    np.testing.assert_array_equal(outs[length:], np.tile(outs[-1], (15 - length, 1)))
 
 
 def test_the_gradient_is_that_of_the_sequence_without_padding():
     network = _network()
-    xs = draw.normal(jr.key(1), (15, 4)) + 1
+    xs = _signal(15, 4)
 
     def masked(network, xs):
         mask = jnp.arange(15) < 9
         return snn.run_masked(network, network.init(xs[0]), xs, mask)[1][-1].sum()
 
-    for padding in (0.0, jnp.nan):
-        padded = xs.at[9:].set(padding)
-        grads = eqx.filter_grad(masked)(network, padded)
-        expected = eqx.filter_grad(lambda n, xs: n(xs).sum())(network, xs[:9])
+    def grad_of(f):
+        return eqx.filter_jit(eqx.filter_grad(lambda both: f(*both)))
+
+    expected, _ = grad_of(lambda n, xs: n(xs).sum())((network, xs[:9]))
+    grad = grad_of(masked)
+    for padding in (0.0, np.nan):
+        padded = np.concatenate([xs[:9], np.full_like(xs[9:], padding)])
+        grads, of_xs = grad((network, padded))
         for a, b in zip(jax.tree.leaves(grads), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-        np.testing.assert_array_equal(jax.grad(masked, argnums=1)(network, padded)[9:], 0)
+        np.testing.assert_array_equal(np.asarray(of_xs)[9:], 0)
 
 
 def test_a_batch_of_different_lengths():
     network = _network()
-    xs = draw.normal(jr.key(1), (3, 15, 4)) + 1
+    xs = _signal(3, 15, 4)
     lengths = np.array([4, 15, 8])
-    mask = jnp.asarray(np.arange(15) < lengths[:, None])
+    mask = np.arange(15) < lengths[:, None]
 
     def decide(xs, mask):
         return snn.run_masked(network, network.init(xs[0]), xs, mask)[1][-1]
 
-    batched = jax.vmap(decide)(xs, mask)
+    batched = np.asarray(jax.jit(jax.vmap(decide))(xs, mask))
     for out, x, length in zip(batched, xs, lengths, strict=True):
         np.testing.assert_allclose(out, network(x[:length]), rtol=1e-5, atol=1e-6)
 
 
 def test_truncated_backpropagation_stops_at_the_chunk():
     network = _network()[:-1]
-    xs = draw.normal(jr.key(1), (20, 4)) + 1
+    xs = _signal(20, 4)
 
     def last_chunk(xs, *, truncate):
         state = network.init(xs[0])
@@ -324,11 +346,11 @@ def test_truncated_backpropagation_stops_at_the_chunk():
             state, out = network.run(state, xs[start : start + 5])
         return out.sum()
 
-    whole = jax.grad(lambda xs: last_chunk(xs, truncate=False))(xs)
-    truncated = jax.grad(lambda xs: last_chunk(xs, truncate=True))(xs)
-    np.testing.assert_allclose(
-        last_chunk(xs, truncate=True), last_chunk(xs, truncate=False), rtol=1e-6
+    (value, whole), (same, truncated) = (
+        map(np.asarray, jax.jit(jax.value_and_grad(ft.partial(last_chunk, truncate=t)))(xs))
+        for t in (False, True)
     )
-    assert float(jnp.abs(whole[:15]).max()) > 0
+    np.testing.assert_allclose(same, value, rtol=1e-6)
+    assert np.abs(whole[:15]).max() > 0
     np.testing.assert_array_equal(truncated[:15], 0)
-    assert float(jnp.abs(truncated[15:]).max()) > 0
+    assert np.abs(truncated[15:]).max() > 0

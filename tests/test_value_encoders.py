@@ -57,26 +57,26 @@ def test_logarithmic_latency_neither_overflows_nor_loses_its_threshold():
         steps = step_of(encoder(x))
         assert (steps[:2] == -1).all()
         np.testing.assert_array_equal(steps[3:], [110, 69])  # 100 ln 3 and 100 ln 2
-        assert np.isfinite(np.asarray(jax.jacrev(encoder)(x), np.float32)).all()
+        assert np.isfinite(np.asarray(jax.jit(jax.jacrev(encoder))(x), np.float32)).all()
 
 
 def test_logarithmic_latency_is_not_normalised():
     # the spikes of a value do not depend on the others
     encoder = snn.LatencyEncoder(31, 3e-2, tau=5e-3, threshold=0.1)
-    alone = [encoder(x) for x in UNIT[:20]]
-    np.testing.assert_array_equal(encoder(UNIT[:20]), np.stack(alone, axis=1))
+    alone = [encoder(x) for x in UNIT[:5]]
+    np.testing.assert_array_equal(encoder(UNIT[:5]), np.stack(alone, axis=1))
 
 
 def test_latency_derivative_is_the_hat_kernels_times_the_formulas(x64):
-    x = jnp.array([0.3, 0.55, 0.8])
-    k = jnp.arange(41.0)
+    x = np.array([0.3, 0.55, 0.8])
+    k = np.arange(41.0)
     linear = snn.LatencyEncoder(41, 3e-2)
     logarithmic = snn.LatencyEncoder(41, 4e-2, tau=1e-2, threshold=0.2)
     by_hand = -10 * 0.2 / (x * (x - 0.2))  # of 10 ln(x / (x − 0.2)), in steps
     for encoder, slopes in ((linear, -30.0), (logarithmic, by_hand)):
         for jac in (jax.jacfwd, jax.jacrev):
-            jacobian = jax.vmap(jac(encoder))(x)
-            np.testing.assert_allclose(jacobian @ k, jnp.broadcast_to(slopes, 3), rtol=1e-6)
+            jacobian = np.asarray(jax.jit(jax.vmap(jac(encoder)))(x))
+            np.testing.assert_allclose(jacobian @ k, np.broadcast_to(slopes, 3), rtol=1e-6)
             np.testing.assert_allclose(jacobian.sum(axis=1), 0, atol=1e-9)
 
 
@@ -85,7 +85,8 @@ def test_silent_values_have_no_latency_derivative():
         snn.LatencyEncoder(11, 1e-2, threshold=0.3),
         snn.LatencyEncoder(11, 1e-2, tau=5e-3, threshold=0.3),
     ):
-        np.testing.assert_array_equal(jax.jacrev(encoder)(jnp.array([0.1, 0.3, -1.0, 2.0])), 0)
+        jacobian = jax.jit(jax.jacrev(encoder))(jnp.array([0.1, 0.3, -1.0, 2.0]))
+        np.testing.assert_array_equal(jacobian, 0)
 
 
 def test_the_latency_threshold_is_trainable():
@@ -93,7 +94,7 @@ def test_the_latency_threshold_is_trainable():
         encoder = snn.LatencyEncoder(41, 4e-2, tau=1e-2, threshold=threshold)
         return jnp.vdot(jnp.arange(41.0), encoder(0.6))
 
-    grad = jax.grad(mean_step)(jnp.array(0.2))
+    grad = jax.jit(jax.grad(mean_step))(jnp.array(0.2))
     np.testing.assert_allclose(grad, 10 / (0.6 - 0.2), rtol=1e-5)  # of 10 ln(x / (x − c))
 
 
@@ -104,7 +105,8 @@ def test_time_to_first_spike_against_a_loop():
         if abs(time % 1 - 0.5) > 1e-4 or time == np.inf:
             assert step == (round(time) if time < 39.5 else -1)
     assert (steps == -1).any()
-    slope = jnp.arange(40.0) @ jax.jacrev(snn.TimeToFirstSpikeEncoder(40, 1.2e-2))(0.7)
+    jacobian = jax.jit(jax.jacrev(snn.TimeToFirstSpikeEncoder(40, 1.2e-2)))
+    slope = np.arange(40.0) @ np.asarray(jacobian(0.7))
     np.testing.assert_allclose(slope, -12 / 0.7, rtol=1e-5)
 
 
@@ -117,7 +119,7 @@ def test_lif_latency_is_the_first_spike_and_norse_lacks_its_derivative():
     # also through the mask: with a smooth spike everything has a derivative
     smooth = snn.LIFLatencyEncoder(20, surrogate=snn.SuperSpike(5.0).smooth)
     weights = draw.normal(jr.key(1), (20,))
-    check_grads(lambda x: weights @ smooth(x), (jnp.array(1.5),), 1, eps=1e-2)
+    check_grads(jax.jit(lambda x: weights @ smooth(x)), (jnp.array(1.5),), 1, eps=1e-2)
 
 
 # -- rates
@@ -150,7 +152,7 @@ def test_the_derivative_of_a_rate_is_that_of_its_expectation(encoder):
     key = jr.key(0)
     encoder = snn.PoissonEncoder(9, 400.0) if encoder == "poisson" else encoder
     for jac in (jax.jacfwd, jax.jacrev):
-        jacobian = jax.vmap(jac(lambda x: encoder(x, key=key)))(
+        jacobian = jax.jit(jax.vmap(jac(lambda x: encoder(x, key=key))))(
             jnp.array([-0.1, 0.0, 0.3, 1.0, 1.1])
         )
         expected = np.array([0, 0.4, 0.4, 0.4, 0])[:, None].repeat(9, axis=1)
@@ -161,18 +163,20 @@ def test_the_poisson_derivative_has_no_bias_against_the_mean_of_many_draws():
     encoder = snn.PoissonEncoder(100_000, 500.0)
     key = jr.key(3)
 
+    @jax.jit
     def mean(x):
         return encoder(x, key=key).mean()
 
+    gradient = jax.jit(jax.grad(mean))
     for x, h in ((0.2, 0.1), (0.7, 0.2)):
-        finite = (mean(x + h) - mean(x - h)) / (2 * h)
+        finite = (float(mean(x + h)) - float(mean(x - h))) / (2 * h)
         # both use the same draws, so that only the spikes in between are random
-        assert abs(float(finite) - float(jax.grad(mean)(x))) < 5 * np.sqrt(0.5 * h / 1e5) / h
+        assert abs(finite - float(gradient(x))) < 5 * np.sqrt(0.5 * h / 1e5) / h
 
 
 def test_signed_poisson_has_the_sign_and_the_rate():
     x = jnp.array([-1.0, -0.3, 0.0, 0.3, 1.0])
-    spikes = snn.PoissonEncoder(40_000, 1000.0, signed=True)(x, key=jr.key(0))
+    spikes = np.asarray(snn.PoissonEncoder(40_000, 1000.0, signed=True)(x, key=jr.key(0)))
     np.testing.assert_array_equal(spikes[:, 0], -1)
     np.testing.assert_array_equal(spikes[:, 2], 0)
     np.testing.assert_array_equal(spikes[:, 4], 1)
@@ -180,7 +184,7 @@ def test_signed_poisson_has_the_sign_and_the_rate():
 
 
 def test_a_poisson_signal_follows_its_rate():
-    rate = jnp.concatenate([jnp.zeros(1000), jnp.ones(1000), jnp.full(1000, 0.5)])
+    rate = np.float32([0, 1, 0.5]).repeat(1000)
     spikes = snn.PoissonEncoder(None, 1000.0)(rate, key=jr.key(0))
     means = np.asarray(spikes).reshape(3, -1).mean(axis=1)
     assert (means[:2] == [0, 1]).all()
@@ -267,15 +271,16 @@ def test_poisson_draws_are_uncorrelated(poisson, lag):
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16], ids=str)
 def test_poisson_is_silent_at_zero_and_always_fires_at_one(dtype):
-    x = jnp.array([0.0, 1.0], dtype).repeat(1000)
-    spikes = snn.PoissonEncoder(1000, 1000.0)(x, key=jr.key(0))  # 10^6 draws each
+    x = np.array([0.0, 1.0], dtype).repeat(1000)
+    spikes = np.asarray(snn.PoissonEncoder(1000, 1000.0)(x, key=jr.key(0)))  # 10^6 draws each
     np.testing.assert_array_equal(spikes[:, :1000], 0)
     np.testing.assert_array_equal(spikes[:, 1000:], 1)
 
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
 def test_poisson_draws_from_any_kind_of_key(impl):
-    spikes = snn.PoissonEncoder(1000, 300.0)(jnp.ones(1001), key=jr.key(0, impl=impl))
+    x, key = np.ones(1001, np.float32), jr.key(0, impl=impl)
+    spikes = np.asarray(snn.PoissonEncoder(1000, 300.0)(x, key=key))
     assert abs(float(spikes.mean()) - 0.3) < 5 * np.sqrt(0.21 / spikes.size)
     assert abs(np.corrcoef(spikes[:, 0], spikes[:, 1])[0, 1]) < 5 / np.sqrt(1000)
 
@@ -305,7 +310,7 @@ def test_phase_against_a_loop(bits):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.floats(0, 1, width=32), st.integers(1, 20))
+@given(st.floats(0, 1, width=32), st.sampled_from([1, 2, 7, 20]))
 def test_the_weighted_phases_add_up_to_the_value(x, bits):
     weights = 2.0 ** -np.arange(1, bits + 1)
     total = weights @ np.asarray(snn.PhaseEncoder(bits, bits)(x), float)
@@ -313,11 +318,12 @@ def test_the_weighted_phases_add_up_to_the_value(x, bits):
 
 
 def test_the_derivative_of_the_weighted_phases_is_one(x64):
-    weights = jnp.array([0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625])
+    weights = 0.5 ** np.arange(1, 7)
     for jac in (jax.jacfwd, jax.jacrev):
-        jacobian = jac(snn.PhaseEncoder(12, 6))(0.3)
-        np.testing.assert_allclose(jacobian.reshape(2, 6) @ weights, 1, rtol=1e-12)
-        np.testing.assert_array_equal(jac(snn.PhaseEncoder(12, 6))(1.5), 0)
+        jacobian = jax.jit(jac(snn.PhaseEncoder(12, 6)))
+        inside = np.asarray(jacobian(0.3)).reshape(2, 6)
+        np.testing.assert_allclose(inside @ weights, 1, rtol=1e-12)
+        np.testing.assert_array_equal(jacobian(1.5), 0)
 
 
 # -- burst
@@ -344,7 +350,8 @@ def test_burst_against_a_loop(n_max, t_min, t_max, dt):
 def test_the_burst_derivative_is_that_of_the_count():
     encoder = snn.BurstEncoder(60, 4)
     for jac in (jax.jacfwd, jax.jacrev):
-        jacobian = jax.vmap(jac(encoder))(jnp.array([0.0, 0.3, 1.0, 1.2]))
+        jacobian = jax.jit(jax.vmap(jac(encoder)))(jnp.array([0.0, 0.3, 1.0, 1.2]))
+        jacobian = np.asarray(jacobian)
         np.testing.assert_array_equal(jacobian.sum(axis=1), [4, 4, 4, 0])
         last = np.flatnonzero(encoder(0.3))[-1]
         assert jacobian[1, last] == 4
@@ -374,7 +381,7 @@ def test_rank_order_is_silent_beyond_the_window_and_ranks_nan_last():
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, 3)])
 def test_rank_order_of_any_shape(shape):
-    out = snn.RankOrderEncoder(6)(draw.uniform(jr.key(0), shape))
+    out = np.asarray(snn.RankOrderEncoder(6)(draw.uniform(jr.key(0), shape)))
     assert out.shape == (6, *shape)
     np.testing.assert_array_equal(out.sum(axis=0), 1)
 
@@ -393,9 +400,15 @@ def test_the_rank_derivative_is_that_of_the_soft_rank(x64):
 
     v = draw.normal(jr.key(1), (7,), jnp.float64)
     h = 1e-6
-    finite = (soft_rank(x + h * v) - soft_rank(x - h * v)) / (2 * h)
-    np.testing.assert_allclose(jax.jvp(rank, (x,), (v,))[1], finite, rtol=1e-6)
-    np.testing.assert_allclose(jax.jacrev(rank)(x) @ v, finite, rtol=1e-6)
+
+    @jax.jit
+    def derivatives(x, v):
+        finite = (soft_rank(x + h * v) - soft_rank(x - h * v)) / (2 * h)
+        return finite, jax.jvp(rank, (x,), (v,))[1], jax.jacrev(rank)(x) @ v
+
+    finite, forward, reverse = derivatives(x, v)
+    np.testing.assert_allclose(forward, finite, rtol=1e-6)
+    np.testing.assert_allclose(reverse, finite, rtol=1e-6)
 
 
 # -- receptive fields, and the values themselves
@@ -417,11 +430,12 @@ def test_receptive_fields_for_each_value_are_trained():
     shared = snn.GaussianReceptiveFields.evenly(4)
     x = jnp.array([0.2, 0.9])
     np.testing.assert_allclose(fields(x), shared(x), rtol=1e-6)
-    grads = jax.grad(lambda f: f(x)[0].sum())(fields)
-    assert (np.asarray(grads.centres[0]) != 0).all()
-    assert (np.asarray(grads.centres[1]) == 0).all()
-    assert (np.asarray(grads.widths[0]) != 0).all()
-    check_grads(lambda f, x: f(x), (fields, x), 1, eps=1e-2, rtol=1e-2)
+    grads = jax.jit(jax.grad(lambda f: f(x)[0].sum()))(fields)
+    centres, widths = np.asarray(grads.centres), np.asarray(grads.widths)
+    assert (centres[0] != 0).all()
+    assert (centres[1] == 0).all()
+    assert (widths[0] != 0).all()
+    check_grads(jax.jit(lambda f, x: f(x)), (fields, x), 1, eps=1e-2, rtol=1e-2)
 
 
 def test_the_spikes_of_a_value_do_not_depend_on_its_neighbours():
@@ -433,22 +447,27 @@ def test_a_function_in_front_of_any_value_encoder():
     key, x = jr.key(0), draw.uniform(jr.key(1), (2, 3))
     fields = snn.GaussianReceptiveFields.evenly(5)
     linear = eqx.nn.Linear(3, 4, key=key)
-    for fn in (fields, eqx.filter_vmap(linear), lambda x: 4 * x, jnp.square):
-        for encoder in (snn.PhaseEncoder(8), snn.PoissonEncoder(8), snn.LIFLatencyEncoder(8)):
-            preprocessed = snn.Preprocessed(fn, encoder)
-            expected = encoder(fn(x), key=key)
-            np.testing.assert_array_equal(preprocessed(x, key=key), expected)
-            network = snn.Network([preprocessed, snn.SpikeCount()], checkpoint_every=3)
-            assert network.seq_length == 8
-            np.testing.assert_array_equal(network[0](x, key=key), expected)
-            assert network(x, key=key).shape == expected.shape[1:]
+    for fn, encoder in (
+        (fields, snn.PhaseEncoder(8)),
+        (eqx.filter_vmap(linear), snn.PoissonEncoder(8)),
+        (lambda x: 4 * x, snn.LIFLatencyEncoder(8)),
+        (jnp.square, snn.PhaseEncoder(8)),
+    ):
+        preprocessed = snn.Preprocessed(fn, encoder)
+        expected = encoder(fn(x), key=key)
+        np.testing.assert_array_equal(preprocessed(x, key=key), expected)
+        network = snn.Network([preprocessed, snn.SpikeCount()], checkpoint_every=3)
+        assert network.seq_length == 8
+        np.testing.assert_array_equal(network[0](x, key=key), expected)
+        count = network(x, key=key)
+        np.testing.assert_array_equal(count, np.sum(expected, axis=0))
     nested = snn.Preprocessed(fields, snn.Preprocessed(lambda y: y / 2, snn.DirectEncoder(4)))
     np.testing.assert_allclose(nested(0.3)[3], fields(0.3) / 2, rtol=1e-6)
 
 
 def test_a_function_in_front_is_trained():
     model = snn.Preprocessed(eqx.nn.Linear(3, 4, key=jr.key(0)), snn.LIFLatencyEncoder(8))
-    grads = eqx.filter_grad(lambda m: m(jnp.ones(3)).sum())(model)
+    grads = eqx.filter_jit(eqx.filter_grad(lambda m: m(jnp.ones(3)).sum()))(model)
     assert (np.asarray(grads.fn.weight) != 0).any()
 
 
@@ -496,7 +515,7 @@ def test_direct_returns_the_value():
 )
 def test_values_out_of_range_are_clipped_and_nan_is_nan(encoder):
     x = jnp.array([-jnp.inf, -0.5, 0.0, 1.0, 1.5, jnp.inf])
-    out = encoder(x, key=jr.key(0))
+    out = np.asarray(encoder(x, key=jr.key(0)))
     np.testing.assert_array_equal(out[:, :2], out[:, 2:3].repeat(2, axis=1))
     np.testing.assert_array_equal(out[:, 4:], out[:, 3:4].repeat(2, axis=1))
     assert np.isnan(encoder(jnp.nan, key=jr.key(0))).all()
