@@ -4,6 +4,7 @@ One line in CASES tests the whole contract (`test_contract.py`) for a new layer.
 """
 
 import copy
+import gc
 import importlib.util
 import os
 import re
@@ -35,6 +36,7 @@ hypothesis.settings.register_profile("same_cases", derandomize=True, deadline=No
 hypothesis.settings.load_profile("same_cases")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+gc.set_threshold(50_000)  # tracing allocates much, and little of it is garbage
 
 
 class draw:
