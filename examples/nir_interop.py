@@ -55,7 +55,7 @@ def make_network(key: PRNGKeyArray) -> snn.Network:
         [
             snn.ConstantCurrentLIFEncoder(seq_length=STEPS),  # pixels -> spikes
             snn.OverTime(hidden),  # spikes -> currents
-            snn.Synapse(neurons, immediate=False),  # currents -> spikes
+            snn.Synapse(neurons),  # currents -> spikes
             snn.OverTime(out),  # spikes -> currents
             snn.Synapse(snn.LI()),  # currents -> potentials
             snn.MaxOverTime(),  # potentials -> logits
@@ -110,15 +110,15 @@ def run_in_spyx(path: Path, spikes: np.ndarray) -> np.ndarray:
     return np.swapaxes(potentials, 0, 1) / graph.nodes["cubalif_1"].r
 
 
-def compare(name: str, theirs: np.ndarray, ours: np.ndarray, classes: np.ndarray, early: int):
-    """Predictions, and potentials at the same step of the network, `early` steps apart."""
+def compare(name: str, theirs: np.ndarray, ours: np.ndarray, classes: np.ndarray, late: int):
+    """Predictions, and potentials at the same step of the network, `late` steps apart."""
     answers, expected = (v.max(axis=1).argmax(axis=1) for v in (theirs, ours))
-    error = np.abs(theirs[:, : STEPS - early] - ours[:, early:]).max()
+    error = np.abs(theirs[:, late:] - ours[:, : STEPS - late]).max()
     print(
         f"{name}: the same answer for {np.mean(answers == expected):.2%} of {len(classes)} "
         f"digits, accuracy {np.mean(answers == classes):.2%} (here "
         f"{np.mean(expected == classes):.2%}), potentials within {error:.1e} of those "
-        f"{early} step{'s' * (early != 1)} later here, which reach {np.abs(ours).max():.1f}"
+        f"{late} step{'s' * (late != 1)} earlier here, which reach {np.abs(ours).max():.1f}"
     )
 
 
@@ -149,7 +149,7 @@ def main() -> None:
     path = Path(args.out)
     nir.write(path, snn_nir.to_nir(network))
     again = snn_nir.from_nir(nir.read(path), seq_length=STEPS)
-    compare(f"{path}, read here", run_here(again, currents), ours, classes, early=0)
+    compare(f"{path}, read here", run_here(again, currents), ours, classes, late=0)
 
     # None of these readers supports `CubaLI`, and Norse drops it without a warning. So the
     # readout is written as neurons that never fire, and its output is read from their
@@ -157,22 +157,21 @@ def main() -> None:
     for_others = path.with_suffix(".others.nir")
     if args.norse:
         nir.write(for_others, snn_nir.to_nir(network, li=nir.CubaLIF))
-        # Norse adds the input of a step before it integrates the membrane: one step early.
-        compare("Norse", run_in_norse(for_others, currents), ours, classes, early=1)
+        compare("Norse", run_in_norse(for_others, currents), ours, classes, late=0)
     if args.snntorch:
         graph = snn_nir.to_nir(network, li=nir.CubaLIF, dt=SNNTORCH_DT)
         nir.write(for_others, graph)
-        compare("snnTorch", run_in_snntorch(for_others, currents), ours, classes, early=1)
+        compare("snnTorch", run_in_snntorch(for_others, currents), ours, classes, late=0)
     if args.spyx:
         # spyx ignores the `r` of a `LIF`, so its input is the encoder's spikes. It resets by
-        # subtraction, and the synapse of its readout adds the input at once, as here.
+        # subtraction, and adds the input of a step after it integrates the hidden neurons.
         spikes = run_here(network[:1], currents)
         nir.write(for_others, snn_nir.to_nir(network[1:], li=nir.CubaLIF))
         theirs = run_in_spyx(for_others, spikes)
-        compare("spyx", theirs, ours, classes, early=0)
+        compare("spyx", theirs, ours, classes, late=1)
         soft = snn.Synapse(snn.LIF(soft_reset=True), immediate=False)
         soft = eqx.tree_at(lambda n: n.layers[2], network, soft)
-        compare("spyx, soft reset here", theirs, run_here(soft, currents), classes, early=0)
+        compare("spyx, soft reset here", theirs, run_here(soft, currents), classes, late=0)
 
 
 if __name__ == "__main__":

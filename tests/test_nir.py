@@ -417,6 +417,24 @@ def test_events_fall_into_their_steps():
     np.testing.assert_array_equal(from_nir_data(data), [[[0, 5], [0, 0], [-1, 0]]])
 
 
+@pytest.mark.parametrize("dt", [1e-3, 1e-4, 3e-4, 1 / 3000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_events_of_random_trains_come_back(dt, dtype):
+    spikes = np.random.default_rng(0).random((3, 2000, 4)) < 0.2
+    events = nir.TimeGriddedData(spikes, dt).to_event(n_events=8000)
+    events.time = events.time.astype(dtype)
+    data = nir.NIRGraphData({"input": nir.NIRNodeData({"spikes": events})})
+    np.testing.assert_array_equal(from_nir_data(data, dt=dt), spikes)
+
+
+def test_graded_trains_come_back_in_double_precision(x64, tmp_path):
+    trains = np.random.default_rng(0).normal(size=(2, 5, 3))
+    nir.write_data(tmp_path / "graded.nir", to_nir_data(trains))
+    again = from_nir_data(nir.read_data(tmp_path / "graded.nir"))
+    assert again.dtype == np.float64
+    np.testing.assert_array_equal(again, trains)
+
+
 def test_spike_trains_that_do_not_fit_are_refused():
     data = to_nir_data(np.ones((1, 4, 2)))
     with pytest.raises(ValueError, match=r"`dt` must be the data's, 0\.001 s"):

@@ -500,6 +500,51 @@ def test_a_graph_without_time_constants_needs_no_step():
     )
 
 
+# -- the meanings that other frameworks give to constants
+
+
+def test_the_decay_of_spyx_in_place_of_a_resistance_is_warned_of():
+    """spyx writes `r = beta` and `tau = dt / (1 - beta)`; its CuBaLIF in NumPy."""
+    alpha, beta, xs = 0.6, 0.8, 1.3 * spikes(200, 4)
+    i, v, expected = 0.0, 0.0, []
+    for x in xs:
+        z = (v > 1).astype(float) if np.ndim(v) else np.zeros(4)
+        v = v - z
+        i = alpha * i + x
+        v = beta * v + i
+        expected.append(z)
+    values = (1e-3 / (1 - alpha), 1e-3 / (1 - beta), beta, 0.0, 1.0)
+    node = nir.CubaLIF(*(np.full(4, value, np.float32) for value in values))
+    match = r"nodes \['0'\]: `r` is 1 - dt / tau, as in files of spyx"
+    with pytest.warns(UserWarning, match=match) as caught:
+        layer = from_nir(graph_of(node), dt=1e-3, soft_reset=True)
+    assert caught[0].filename == __file__
+    assert (layer(xs) != np.stack(expected)).any()
+    node.r, node.w_in = node.tau_mem / np.float32(1e-3), node.tau_syn / np.float32(1e-3)
+    node.metadata["immediate"] = False
+    layer = from_nir(graph_of(node), dt=1e-3, soft_reset=True)
+    assert 0.1 < np.mean(expected) < 0.9
+    np.testing.assert_array_equal(layer(xs), expected)
+
+
+def test_the_time_constants_of_sinabs_in_steps_are_warned_of():
+    xs, v, expected = 3 * RNG(0).random((200, 4)).astype(np.float32), 0.0, []
+    for x in xs:
+        v = np.exp(-1 / 20) * v + (1 - np.exp(-1 / 20)) * x
+        z = (v >= 0.7).astype(float)
+        v = v - 0.7 * z
+        expected.append(z)
+    node = changed("LIF", tau=20.0, v_leak=0.0, v_threshold=0.7, v_reset=0.0)
+    match = r"nodes \['0'\]: time constants of 1 s and more, as in files of sinabs"
+    with pytest.warns(UserWarning, match=match):
+        layer = from_nir(graph_of(node), dt=1e-3, soft_reset=True)
+    assert not layer(xs).any()
+    node.tau = (1e-3 / (1 - np.exp(-1 / node.tau))).astype(np.float32)
+    layer = from_nir(graph_of(node), dt=1e-3, soft_reset=True)
+    assert 0.01 < np.mean(expected) < 0.9
+    np.testing.assert_array_equal(layer(xs), expected)
+
+
 # -- refusals, by the name of the node
 
 

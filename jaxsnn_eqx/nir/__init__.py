@@ -45,7 +45,10 @@ which `from_nir` infers it.
   integrate its membrane, and so does `Synapse`, unless it is told `immediate=False`. `from_nir`
   reads every `CubaLIF` and `CubaLI` in this order, unless the metadata says otherwise.
 - *Reset.* NIR's neurons are set to `v_reset`. snnTorch, spyx and sinabs write the same nodes
-  for neurons that subtract the threshold: read them with `soft_reset=True`.
+  for neurons that subtract the threshold: read them with `soft_reset=True`. snnTorch 1.0 runs
+  recurrent neurons with a reset that comes one step late, as `LIF(refractory=dt)` does.
+- *Lateral bias.* The bias of a lateral map acts from the first step on, as in snnTorch; in
+  Norse from the second.
 - *Start.* Potentials start at 0 here, and at `v_leak` in Norse.
 
 Source: Pedersen et al., "Neuromorphic intermediate representation: A unified instruction set

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
-from .._types import NestedNumbers, as_floating, checked, positive_number
+from .._types import NestedNumbers, as_wide, checked, positive_number
 from ._common import nir
 
 
@@ -41,9 +41,10 @@ def to_nir_data(
     **Returns:**
 
     A `NIRGraphData` with the observable `"spikes"` of that node, of shape
-    `(samples, time, neurons)`: boolean if all spikes are 0 or 1, else float32.
+    `(samples, time, neurons)`: boolean if all spikes are 0 or 1, else float32, or float64 if
+    the spikes are. `from_nir_data` gives them back exactly.
     """
-    data = np.asarray(as_floating(spikes), np.float32)
+    data = np.asarray(as_wide(spikes))
     data = data.reshape(*data.shape[:2], int(np.prod(data.shape[2:])))
     data = data.astype(bool) if np.isin(data, (0, 1)).all() else data
     gridded = nir.TimeGriddedData(data, positive_number("dt")(dt))
@@ -110,10 +111,13 @@ def from_nir_data(
 def _gridded(events: nir.EventData, dt: float) -> np.ndarray:
     # nir's own `to_time_gridded` rounds 0.3 / 0.1 down to 2
     steps = int(np.ceil(events.t_max / dt - 1e-6))
-    grid = np.zeros((len(events.idx), steps, events.n_neurons), np.float32)
+    dtype = events.value.dtype if isinstance(events, nir.ValuedEventData) else np.float32
+    grid = np.zeros((len(events.idx), steps, events.n_neurons), dtype)
     sample, event = np.nonzero(events.idx != -1)
     neuron, time = events.idx[sample, event], events.time[sample, event]
-    step = np.floor(time / dt + 1e-6)
+    # a time in float32 may be that much before the start of its step
+    precision = np.finfo(np.result_type(time, np.float16)).eps
+    step = np.floor(time.astype(float) / dt + 1e-6 + 2 * steps * precision)
     if not (((step >= 0) & (step < steps)) & ((neuron >= 0) & (neuron < grid.shape[2]))).all():
         raise ValueError(
             f"events must lie within 0 and `t_max`={events.t_max} s, and among "

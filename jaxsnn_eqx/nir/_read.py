@@ -23,7 +23,7 @@ from .._types import checked
 from ._common import FIRING, NEURONS, Flatten, Scale, Threshold, exact, nir
 from ._graph import chain
 from ._read_neurons import Reading, neuron, neuron_layers
-from ._step import step_of
+from ._step import caveats, step_of
 
 
 @checked
@@ -82,7 +82,8 @@ def from_nir(
     that is not a chain, time constants below `dt`, or constants that are not finite or out of
     range. **Warns** of what it assumes: a `dt` that the metadata does not have, and the reset
     of neurons whose `v_reset` is 0, unless the metadata or the call says which: 0 is written
-    for both kinds of reset.
+    for both kinds of reset. It warns too of constants that look like those of spyx (`r` is the
+    decay) and sinabs (time constants in steps), and says what to set.
 
     Norse's `to_nir` multiplies all time constants by its argument `dt`: call it with `dt=1`. It
     leaves out the `w_in` of an `LIFCell`: set that of the node to `tau_syn / dt`.
@@ -98,6 +99,8 @@ def from_nir(
             "say what holds.",
             stacklevel=4,  # past the checks of shapes
         )
+    for caveat in caveats(nodes, dt):
+        warnings.warn(caveat, stacklevel=4)
     layers: list[AbstractLayer] = []
     for i, (name, node) in enumerate(nodes):
         encodes = i == 0 and isinstance(node, NEURONS) and name not in laterals

@@ -56,3 +56,32 @@ def _inferred(nodes: list[Any]) -> float | None:
         return None
     dt = float(f"{np.median(tau / gain):.6g}")
     return dt if np.allclose(tau / gain, dt, rtol=2e-6, atol=0) else None
+
+
+def caveats(nodes: list[tuple[str, Any]], dt: float) -> list[str]:
+    """What looks like another framework's meaning of a constant, by node."""
+    spyx, sinabs = [], []
+    for name, node in nodes:
+        if not isinstance(node, LEAKY) or "soft_reset" in node.metadata:
+            continue
+        tau = exact(node.tau if isinstance(node, nir.LIF | nir.LI) else node.tau_mem)
+        if np.allclose(exact(node.r), 1 - dt / tau, rtol=1e-5, atol=0) and np.any(node.r):
+            spyx.append(name)
+        if (tau >= 1).all() and dt < 0.1:
+            sinabs.append(name)
+    return [f"nodes {spyx}: {_SPYX}"] * bool(spyx) + [f"nodes {sinabs}: {_SINABS}"] * bool(
+        sinabs
+    )
+
+
+_SPYX = (
+    "`r` is 1 - dt / tau, as in files of spyx, where it is the decay, inputs are added as they "
+    "are, and spikes subtract the threshold; read here as a resistance. To read what spyx "
+    "means, set `r` to tau / dt and pass `soft_reset=True`; in a `CubaLIF` also set `w_in` to "
+    "tau_syn / dt and `metadata['immediate']` to False."
+)
+_SINABS = (
+    "time constants of 1 s and more, as in files of sinabs, which counts them in steps, decays "
+    "by exp(-1 / tau), and subtracts the threshold at a spike; read here as seconds. To read "
+    "what sinabs means, set `tau` to dt / (1 - exp(-1 / tau)), and pass `soft_reset=True`."
+)
