@@ -127,6 +127,24 @@ def test_a_node_that_was_changed_is_read_as_it_is():
     params = synapse.neuron.params
     assert (params.v_th, params.v_leak, params.r) == (2.5, 0.73, 7.3)
     assert synapse.w_in is None
+    trained = to_nir(snn.LIF(PARAMS["trained"]), 3)
+    trained.nodes["lif"].v_leak = np.float32([0.0, 0.1, 0.2])
+    [layer] = from_nir(trained)
+    np.testing.assert_array_equal(layer.params.v_leak, np.float32([0.0, 0.1, 0.2]))
+    np.testing.assert_array_equal(layer.params.v_th, np.full(3, 0.7, np.float32))
+
+
+@pytest.mark.parametrize("name", ["fixed", "trained each", "each"])
+@pytest.mark.parametrize("dt", [1e-4, 2e-3])
+def test_layers_stretched_for_a_reader_have_the_same_spikes(name, dt):
+    layer = snn.Synapse(snn.LIF(PARAMS[name], refractory=2e-3), 3.3e-3)
+    with pytest.warns(UserWarning, match="'cubalif': 'refractory'"):
+        graph = to_nir(layer, 3, dt=dt)
+    [again] = from_nir(graph)
+    assert again.dt == dt
+    xs = 2 * np.random.default_rng(1).random((50, 3)).astype(np.float32)
+    assert 0.02 < layer(xs).mean() < 0.9
+    np.testing.assert_array_equal(again(xs), layer(xs))
 
 
 @pytest.mark.parametrize(

@@ -110,26 +110,27 @@ def _flattened(
             continue
         inner, inner_edges, inner_dts = _flattened(node, f"{name}.{key}".lstrip("."))
         inner = {f"{key}.{k}": value for k, value in inner.items()}
+        begin, end = _port(key, inner, nir.Input), _port(key, inner, nir.Output)
+        edges = {(end if a == key else a, begin if b == key else b) for a, b in edges}
         edges |= {(f"{key}.{a}", f"{key}.{b}") for a, b in inner_edges}
-        for kind, end in ((nir.Input, 1), (nir.Output, 0)):
-            ports = [k for k, value in inner.items() if isinstance(value, kind)]
-            if len(ports) != 1:
-                raise ValueError(
-                    f"subgraph {key!r} must have one `nir.{kind.__name__}`, got {len(ports)}."
-                )
-            edges = {
-                (a, ports[0]) if end and b == key else (ports[0], b) if not end and a == key
-                else (a, b)
-                for a, b in edges
-            }  # fmt: skip
-            into = [a for a, b in edges if b == ports[0]]
-            out = [b for a, b in edges if a == ports[0]]
-            edges = {edge for edge in edges if ports[0] not in edge}
+        for port in (begin, end):
+            into = [a for a, b in edges if b == port]
+            out = [b for a, b in edges if a == port]
+            edges = {edge for edge in edges if port not in edge}
             edges |= {(a, b) for a in into for b in out}
-            del inner[ports[0]]
+            del inner[port]
         nodes |= inner
         dts |= inner_dts
     return nodes, edges, dts
+
+
+def _port(name: str, inner: dict[str, Any], kind: type) -> str:
+    ports = [key for key, node in inner.items() if isinstance(node, kind)]
+    if len(ports) != 1:
+        raise ValueError(
+            f"subgraph {name!r} must have one `nir.{kind.__name__}`, got {len(ports)}: {ports}."
+        )
+    return ports[0]
 
 
 def _merged(nodes: list[tuple[str, Any]]) -> list[tuple[str, Any]]:

@@ -109,8 +109,8 @@ def _(node: nir.CubaLIF, reading: Reading) -> AbstractNeuron:
     if all(np.array_equal(constants[n], v) for n, v in (written | {"r": unit}).items()):
         constants = own | {"r": np.ones_like(unit)}
     params = _parameters(node, reading.dt, {"tau_mem": node.tau_mem} | constants)
-    neuron = LIF(params, reading.dt, reading.surrogate, **_resets(node, reading))
-    return _synapse(neuron, node, node.w_in, reading)
+    membrane = LIF(params, reading.dt, reading.surrogate, **_resets(node, reading))
+    return _synapse(membrane, node, node.w_in, reading)
 
 
 @_neuron.register
@@ -123,13 +123,13 @@ def _(node: nir.CubaLI, reading: Reading) -> AbstractNeuron:
         if all(map(np.array_equal, (r, w_in), written)):
             r, w_in = own
     arrays = {"tau_mem": node.tau_mem, "v_leak": node.v_leak, "r": r}
-    neuron = LI(_parameters(node, reading.dt, arrays), reading.dt)
+    membrane = LI(_parameters(node, reading.dt, arrays), reading.dt)
     if node.metadata.get("membrane_alone") and (unit == 1).all() and (w_in == 1).all():
-        return neuron
-    return _synapse(neuron, node, w_in, reading)
+        return membrane
+    return _synapse(membrane, node, w_in, reading)
 
 
-def _synapse(neuron: AbstractNeuron, node: Any, w_in: np.ndarray, reading: Reading) -> Synapse:
+def _synapse(membrane: LIF | LI, node: Any, w_in: np.ndarray, reading: Reading) -> Synapse:
     immediate = bool(node.metadata.get("immediate", True))
     weight = _constant(w_in)
     unit = unit_gain(node.tau_syn, reading.dt)
@@ -143,7 +143,7 @@ def _synapse(neuron: AbstractNeuron, node: Any, w_in: np.ndarray, reading: Readi
         tau_syn = jnp.asarray(
             _of_shape(np.asarray(node.tau_syn), trained), jnp.result_type(float)
         )
-    return Synapse(neuron, tau_syn, immediate=immediate, w_in=weight)
+    return Synapse(membrane, tau_syn, immediate=immediate, w_in=weight)
 
 
 def _potentials(node: nir.LIF | nir.CubaLIF) -> dict[str, Any]:
@@ -175,10 +175,10 @@ def _parameters(node: Any, dt: float, arrays: dict[str, Any]) -> AnyLIFParameter
             return LIFParameters(**constants)
         return _learnable(np.shape(arrays["r"]), dt, arrays)
     reduced = {name: _of_shape(value, learnable) for name, value in arrays.items()}
-    shape = reduced["r"].shape
+    shape = np.broadcast_shapes(*(value.shape for value in reduced.values()))
     if (reduced["r"] == 1).all():
         del reduced["r"]
-    return _learnable(shape, float(node.metadata["tau_min"]), reduced)
+    return _learnable(shape, max(float(node.metadata["tau_min"]), dt), reduced)
 
 
 def _learnable(
@@ -190,10 +190,11 @@ def _learnable(
 
 
 def _of_shape(array: np.ndarray, written: str) -> np.ndarray:
-    """The array before it was broadcast from the shape in the metadata."""
+    """The array before it was broadcast from the shape in the metadata, if it was."""
     shape = tuple(map(int, written.split()))
     last = array[(0,) * (array.ndim - len(shape))]
-    return last[tuple(slice(1 if n == 1 else None) for n in shape)]
+    reduced = last[tuple(slice(1 if n == 1 else None) for n in shape)]
+    return reduced if (reduced == array).all() else array
 
 
 def _constant(value: np.ndarray, dt: float | None = None) -> Any:

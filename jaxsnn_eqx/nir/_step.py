@@ -65,13 +65,13 @@ def caveats(nodes: list[tuple[str, Any]], dt: float) -> list[str]:
         if not isinstance(node, LEAKY) or "soft_reset" in node.metadata:
             continue
         tau = exact(node.tau if isinstance(node, nir.LIF | nir.LI) else node.tau_mem)
-        if np.allclose(exact(node.r), 1 - dt / tau, rtol=1e-5, atol=0) and np.any(node.r):
+        r = exact(node.r)
+        if ((r > 0) & (r < 1) & np.isclose(r, 1 - dt / tau, rtol=1e-5, atol=0)).all():
             spyx.append(name)
         if (tau >= 1).all() and dt < 0.1:
             sinabs.append(name)
-    return [f"nodes {spyx}: {_SPYX}"] * bool(spyx) + [f"nodes {sinabs}: {_SINABS}"] * bool(
-        sinabs
-    )
+    found = ((spyx, _SPYX), (sinabs, _SINABS))
+    return [f"nodes {names}: {caveat}" for names, caveat in found if names]
 
 
 _SPYX = (

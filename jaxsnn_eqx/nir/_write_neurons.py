@@ -67,7 +67,7 @@ def _(layer, to: Target) -> list[nir.NIRNode]:
 
 @neuron_nodes.register
 def _(layer: LIF, to: Target) -> list[nir.NIRNode]:
-    return [_lif(layer.params, to, _resets(layer, to) | _trained(layer.params))]
+    return [_lif(layer.params, to, _resets(layer, to) | _trained(layer.params, to))]
 
 
 def _lif(params: AnyLIFParameters, to: Target, metadata: dict[str, Any]) -> nir.NIRNode:
@@ -84,14 +84,14 @@ def _lif(params: AnyLIFParameters, to: Target, metadata: dict[str, Any]) -> nir.
 @neuron_nodes.register
 def _(layer: IF, to: Target) -> list[nir.NIRNode]:
     params = layer.params
-    metadata = _resets(layer, to) | _trained(params)
+    metadata = _resets(layer, to) | _trained(params, to)
     values = (params.r, params.v_th, params.v_reset)
     return [nir.IF(*map(to.full, values), metadata=metadata)]
 
 
 @neuron_nodes.register
 def _(layer: Integrator, to: Target) -> list[nir.NIRNode]:
-    return [nir.I(to.full(layer.params.r), metadata=_trained(layer.params))]
+    return [nir.I(to.full(layer.params.r), metadata=_trained(layer.params, to))]
 
 
 def _resets(layer: AbstractMembrane, to: Target) -> dict[str, Any]:
@@ -103,10 +103,11 @@ def _resets(layer: AbstractMembrane, to: Target) -> dict[str, Any]:
     return metadata
 
 
-def _trained(params: AnyLIFParameters) -> dict[str, Any]:
+def _trained(params: AnyLIFParameters, to: Target) -> dict[str, Any]:
     if not isinstance(params, LearnableLIFParameters):
         return {}
-    return {"learnable": _words(params.v_leak), "tau_min": params.tau_min}
+    tau_min = params.tau_min * (to.dt / to.own)
+    return {"learnable": _words(params.v_leak), "tau_min": tau_min}
 
 
 def _words(array: Any) -> str:
@@ -132,7 +133,7 @@ def _order(synapse: Synapse) -> dict[str, Any]:
 def _cuba_lif(neuron: LIF, synapse: Synapse, to: Target) -> nir.NIRNode:
     params, w_in = neuron.params, synapse.w_in
     tau_mem, tau_syn = to.time(params.tau_mem), to.time(synapse.tau_syn)
-    metadata = _resets(neuron, to) | _trained(params) | _order(synapse)
+    metadata = _resets(neuron, to) | _trained(params, to) | _order(synapse)
     own = {"v_th": params.v_th, "v_leak": params.v_leak, "v_reset": params.v_reset}
     r = to.full(params.r)
     if w_in is None:
@@ -164,7 +165,7 @@ def _(layer: LI, to: Target) -> list[nir.NIRNode]:
     params = layer.params
     if to.li in (None, nir.LI):
         values = to.time(params.tau_mem), to.full(params.r), to.full(params.v_leak)
-        return [nir.LI(*values, metadata=_trained(params))]
+        return [nir.LI(*values, metadata=_trained(params, to))]
     # a current that lasts for one step is the input itself
     return _cuba_li(params, to.own, None, to, {"membrane_alone": True})
 
@@ -173,7 +174,7 @@ def _cuba_li(
     params: AnyLIFParameters, tau_syn_: Any, own_w_in: Any, to: Target, metadata: dict[str, Any]
 ) -> list[nir.NIRNode]:
     tau_mem, tau_syn = to.time(params.tau_mem), to.time(tau_syn_)
-    metadata = metadata | _trained(params)
+    metadata = metadata | _trained(params, to)
     if own_w_in is None:
         metadata["w_in"] = "tau_syn / dt"
     w_in = to.steps(tau_syn) if own_w_in is None else to.full(own_w_in)
