@@ -33,10 +33,10 @@ that is read; surrogates are an argument of `from_nir`.
 
 **A spike** is a 1 that lasts for one step, as in all readers known, so it moves a synapse by
 `w_in · dt / tau_syn`, and a membrane by `r · dt / tau_mem`. An `IF` or `I` is moved by `r`,
-without `dt`, as sinabs, Norse and snnTorch have it. Hence a graph's weights belong to its step
-`dt`, which NIR does not have. `to_nir` writes it into the graph's metadata. snnTorch and Norse
-do not, but add weights as they are and write `r = tau_mem / dt` and `w_in = tau_syn / dt`, from
-which `from_nir` infers it.
+without `dt`, as in sinabs and Norse. Hence a graph's weights belong to its step `dt`, which NIR
+does not have. `to_nir` writes it into the graph's metadata. snnTorch does not, but adds weights
+as they are and writes `r = tau_mem / dt` and `w_in = tau_syn / dt`, from which `from_nir` infers
+it.
 
 **What NIR does not say** is written into the metadata of the nodes, which `from_nir` reads, and
 `to_nir` warns of what other readers run in another way.

@@ -62,8 +62,8 @@ def from_nir(
     - `graph`: the graph.
     - `dt`: length of a step, in seconds; a graph's weights belong to it. By default the one in
         the metadata of the graph or its subgraphs, where `to_nir` puts it. Else, if
-        `tau / r` and `tau_syn / w_in` are the same for all neurons, that, since snnTorch and
-        Norse write such graphs; else 1e-3. (Keyword only.)
+        `tau / r` and `tau_syn / w_in` are the same for all neurons, that, since snnTorch
+        writes such graphs; else 1e-3. (Keyword only.)
     - `soft_reset`: whether a spike subtracts `v_th − v_reset` or sets the potential to
         `v_reset`; for all neurons, or by the names of nodes. NIR has no field for it. By
         default what the node's metadata says, where `to_nir` puts it, or else `False`.
