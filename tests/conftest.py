@@ -113,6 +113,7 @@ def _network(*layers, checkpoint_every=None):
     return snn.Network(layers, checkpoint_every)
 
 
+@eqx.filter_jit  # one program, not one for each operation
 def _linear(n_in, n_out, bias, seed):
     linear = eqx.nn.Linear(n_in, n_out, use_bias=bias, key=jr.key(seed))
     return eqx.tree_at(lambda m: m.weight, linear, 3 * linear.weight)
@@ -342,6 +343,12 @@ CASES = {
     ),
     "network_chunked": Case(_network(*_LAYERS, checkpoint_every=5), elementwise=False),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_one_module():
+    yield
+    jax.clear_caches()  # a compiled program takes about a megabyte
 
 
 @pytest.fixture

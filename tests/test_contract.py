@@ -105,10 +105,17 @@ def test_every_chunk_keeps_the_structure_of_the_state(case):
 
 
 @base_cases
-def test_jit_agrees_with_eager(case):
+def test_jit_agrees_with_eager_and_compiles_once(case):
     x, key = case.input(), _key(case)
-    jitted = eqx.filter_jit(lambda layer, x, key: layer(x, key=key))
+
+    @eqx.debug.assert_max_traces(max_traces=1)
+    def call(layer, x, key):
+        return layer(x, key=key)
+
+    jitted = eqx.filter_jit(call)
     assert_agree(case, jitted(case.layer, x, key), case.layer(x, key=key))
+    for seed in range(2):
+        jitted(case.layer, case.input(seed=seed), jr.key(seed) if case.draws else None)
 
 
 @usual_cases
@@ -143,7 +150,8 @@ def test_an_ensemble_by_filter_vmap_equals_its_members(case):
 
 @cases(
     lambda c: not c.reduces and not (c.takes_values and isinstance(c.layer, snn.Network)),
-    fast=usual,
+    # of other layers, the first chunk is the prefix (`test_chunks_equal_the_whole`)
+    fast=lambda c: usual(c) and c.takes_values,
 )
 def test_a_longer_sequence_keeps_the_prefix(case):
     x, key = case.input(), _key(case)
@@ -199,24 +207,28 @@ def test_narrow_floats_and_float64_give_the_values_of_float32(case, x64):
 
 @cases(lambda c: c.elementwise, fast=usual)
 def test_any_shape(case):
-    x, key = case.input((24,)), _key(case)
+    x, key = case.input((30,)), _key(case)
     added = () if case.channels is None else (case.channels,)
     time = () if case.takes_values else (LENGTH,)
     out_time = () if case.reduces else (LENGTH,)
 
-    for shape in [(0,), (0, 3)]:
-        empty = jax.eval_shape(lambda x: case.layer(x, key=key), np.zeros((*time, *shape)))
-        assert empty.shape == (*out_time, *shape, *added)
-    flat = np.asarray(case.layer(x, key=key))
-    solid = case.layer(x.reshape(*time, 2, 3, 4), key=key)
-    scalar = case.layer(x[..., 7], key=key)
-    assert solid.shape == (*out_time, 2, 3, 4, *added)
-    assert scalar.shape == (*out_time, *added)
+    for shape in [(), (0,), (0, 3)]:
+        out = jax.eval_shape(lambda x: case.layer(x, key=key), np.zeros((*time, *shape)))
+        assert out.shape == (*out_time, *shape, *added)
+    solid = case.layer(x.reshape(*time, 2, 3, 5), key=key)
+    assert solid.shape == (*out_time, 2, 3, 5, *added)
     if not case.draws:
-        np.testing.assert_array_equal(np.ravel(solid), flat.ravel())
-        np.testing.assert_array_equal(
-            scalar, flat.reshape(*out_time, 24, -1)[..., 7, :].reshape(scalar.shape)
-        )
+        rows = [case.layer(row) for row in np.moveaxis(x.reshape(*time, 6, 5), -2, 0)]
+        flat = np.stack(rows, axis=len(out_time))
+        np.testing.assert_array_equal(solid, flat.reshape(solid.shape))
+
+
+@cases(lambda c: c.elementwise and not c.draws, fast=of_each_base)
+def test_a_value_alone_is_encoded_as_among_others(case):
+    x = case.input()
+    alone = case.layer(x[..., 2])
+    among = np.asarray(case.layer(x)).reshape(*alone.shape[:1], len(x.T), -1)
+    np.testing.assert_array_equal(alone, among[..., 2, :].reshape(alone.shape))
 
 
 @cases(lambda c: not c.takes_values, fast=usual)
@@ -371,17 +383,6 @@ def test_a_layer_fits_sequential(case):
     assert_agree(case, out, 2 * case.layer(x, key=key))
 
 
-@base_cases
-def test_new_values_and_keys_do_not_recompile(case):
-    @eqx.debug.assert_max_traces(max_traces=1)
-    def call(layer, x, key):
-        return layer(x, key=key)
-
-    compiled = eqx.filter_jit(call)
-    for seed in range(3):
-        compiled(case.layer, case.input(seed=seed), jr.key(seed))
-
-
 SPIKES = (np.random.default_rng(0).random((LENGTH, 3)) < 0.3).astype(np.float32)
 MASK = np.arange(LENGTH) < 7
 NETWORK = snn.Network([snn.LIF(), snn.MaxOverTime()])
@@ -444,33 +445,38 @@ def test_a_batch_over_eight_devices_has_finite_gradients_and_needs_no_collective
         np.testing.assert_allclose(got, np.stack([want[3]] * 8), rtol=1e-4, atol=1e-5)
 
 
+BY_HAND = (
+    "constant_current_lif",
+    "poisson",
+    "delta",
+    "network",
+    "recurrent",
+    "network_chunked",
+)
+
+
 @pytest.mark.parametrize(
-    "case",
+    ("name", "check_vma"),
     [
-        pytest.param(CASES[name], id=name)
-        for name in (
-            "constant_current_lif",
-            "poisson",
-            "delta",
-            "recurrent",
-            "network",
-            "network_chunked",
-        )
+        *((name, True) for name in BY_HAND),
+        ("recurrent", False),
+        ("network_chunked", False),
+        *(pytest.param(name, False, marks=pytest.mark.slow) for name in BY_HAND[:-2]),
     ],
 )
-def test_a_batch_divided_by_hand_equals_one_device_without_collectives(case):
+def test_a_batch_divided_by_hand_equals_one_device_without_collectives(name, check_vma):
+    case = CASES[name]
     call_and_grad, xs, sharding = _grad_of_a_batch(case)
     expected = jax.jit(call_and_grad)(xs)
     specs = {"in_specs": sharding.spec, "out_specs": sharding.spec}
-    for check in (True, False):
-        divided = jax.shard_map(call_and_grad, mesh=sharding.mesh, **specs, check_vma=check)
-        compiled = jax.jit(divided, in_shardings=sharding).lower(xs).compile()
-        assert collectives(compiled) == []
-        results = compiled(jax.device_put(xs, sharding))
-        for got, want in zip(results, expected, strict=True):
-            assert len(got.sharding.device_set) == 8
-            # a steep surrogate amplifies rounding differences from the order of sums
-            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+    divided = jax.shard_map(call_and_grad, mesh=sharding.mesh, **specs, check_vma=check_vma)
+    compiled = jax.jit(divided, in_shardings=sharding).lower(xs).compile()
+    assert collectives(compiled) == []
+    results = compiled(jax.device_put(xs, sharding))
+    for got, want in zip(results, expected, strict=True):
+        assert len(got.sharding.device_set) == 8
+        # a steep surrogate amplifies rounding differences from the order of sums
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
 @cases(lambda c: c.draws)
