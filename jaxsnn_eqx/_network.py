@@ -84,7 +84,7 @@ class Network(AbstractLayer):
                     f"{name} encodes values, so it must come first. To put a function of the "
                     "values in front of it, use `Preprocessed(fn, encoder)`."
                 )
-            if i < len(self.layers) - 1 and _decodes(layer):
+            if i < len(self.layers) - 1 and decodes(layer):
                 raise ValueError(f"{name} reduces over time, so it must come last.")
         dts = time_steps(self.layers, "layers")
         if len(set(dts.values())) > 1:
@@ -202,9 +202,9 @@ def default_chunk(steps: int) -> int:
     return steps if steps < 250 else nearest_divisor(steps, max(25, math.sqrt(steps) / 2))
 
 
-def _decodes(layer: AbstractLayer) -> bool:
+def decodes(layer: AbstractLayer) -> bool:
     if isinstance(layer, Network):
-        return _decodes(layer.layers[-1])
+        return decodes(layer.layers[-1])
     return isinstance(layer, AbstractDecoder)
 
 
@@ -240,7 +240,7 @@ def _run_chunks(
     scanned = None if values else split(xs, steps, every)[0]
     begins = jnp.arange(chunks) * every
     state, out = lax.scan(body, state, (begins, scanned))
-    reduces = _decodes(network)
+    reduces = decodes(network)
     out = out[-1] if reduces else out.reshape(full, *out.shape[2:])
     if remainder:
         tail = None if values else xs[full:]

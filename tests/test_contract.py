@@ -21,6 +21,7 @@ from conftest import (
 from jax import lax
 
 import jaxsnn_eqx as snn
+from jaxsnn_eqx import testing
 
 KEY = jr.key(7)
 
@@ -58,6 +59,11 @@ def _steps(case, x, key):
 
     out = loop(case.layer, x, key)
     return out[-1] if case.reduces else out
+
+
+@base_cases
+def test_keeps_the_laws_of_the_public_check(case):
+    testing.check_layer(case.layer, case.input(), key=_key(case))
 
 
 @usual_cases
@@ -125,27 +131,6 @@ def test_vmap_equals_a_loop_over_the_batch(case):
     batched = jax.vmap(lambda x: case.layer(x, key=key))(xs)
     looped = np.stack([case.layer(x, key=key) for x in xs])
     assert_agree(case, batched, looped)
-
-
-@base_cases
-def test_an_ensemble_by_filter_vmap_equals_its_members(case):
-    x, key = case.input(), _key(case)
-
-    def louder(a):
-        return 1.5 * a if eqx.is_inexact_array(a) else a
-
-    member = jax.tree.map(louder, case.layer)
-    arrays, static = eqx.partition(case.layer, eqx.is_array)
-    both = jax.tree.map(lambda a: jnp.asarray(np.stack([a, louder(a)])), arrays)
-    ensemble = eqx.combine(both, static)
-
-    @eqx.filter_vmap(in_axes=(eqx.if_array(0), None, None), axis_size=2)
-    def call(layer, x, key):
-        return layer(x, key=key)
-
-    outs = np.asarray(call(ensemble, x, key))
-    assert_agree(case, outs[0], case.layer(x, key=key))
-    assert_agree(case, outs[1], member(x, key=key))
 
 
 @cases(
@@ -363,15 +348,6 @@ def test_integer_spikes_have_a_derivative_of_zero(case):
     layer, key = _with_dtype(case, jnp.int8), _key(case)
     grad = jax.jit(jax.grad(lambda x: jnp.sum(layer(x, key=key).astype(jnp.float32))))
     np.testing.assert_array_equal(grad(case.input()), 0)
-
-
-@base_cases
-def test_a_layer_survives_saving_and_loading(case, tmp_path):
-    eqx.tree_serialise_leaves(tmp_path / "layer.eqx", case.layer)
-    blank = jax.tree.map(lambda a: 0 * a if eqx.is_inexact_array(a) else a, case.layer)
-    loaded = eqx.tree_deserialise_leaves(tmp_path / "layer.eqx", blank)
-    x = case.input()
-    np.testing.assert_array_equal(loaded(x, key=_key(case)), case.layer(x, key=_key(case)))
 
 
 @base_cases
