@@ -35,8 +35,8 @@ that is read; surrogates are an argument of `from_nir`.
 `w_in · dt / tau_syn`, and a membrane by `r · dt / tau_mem`. An `IF` or `I` is moved by `r`,
 without `dt`, as in sinabs and Norse. Hence a graph's weights belong to its step `dt`, which NIR
 does not have. `to_nir` writes it into the graph's metadata. snnTorch does not, but adds weights
-as they are and writes `r = tau_mem / dt` and `w_in = tau_syn / dt`, from which `from_nir` infers
-it.
+as they are and writes `r = tau_mem / dt` and `w_in = tau_syn / dt`, from which `from_nir`
+infers it.
 
 **What NIR does not say** is written into the metadata of the nodes, which `from_nir` reads, and
 `to_nir` warns of what other readers run in another way.
