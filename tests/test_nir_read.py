@@ -415,6 +415,27 @@ def test_flatten_of_some_axes(start, end):
     assert isinstance(layer[0].layer, Flatten)
 
 
+class Tensor:
+    """An array of another framework."""
+
+    def __init__(self, array):
+        self.array, self.shape = array, array.shape
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
+@pytest.mark.parametrize("kind", ["LIF", "CubaLI", "IF"])
+def test_the_arrays_of_another_framework_are_read(kind):
+    constants = own_constants()
+    node = neuron_node(kind, constants)
+    expected = from_nir(graph_of(node), **KNOWN)
+    for name in USED[kind]:
+        setattr(node, name, Tensor(getattr(node, name)))
+    assert eqx.tree_equal(from_nir(graph_of(node), **KNOWN), expected)
+    assert isinstance(node.r, Tensor)  # the graph itself is not changed
+
+
 # -- the step
 
 

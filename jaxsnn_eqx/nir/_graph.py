@@ -1,5 +1,6 @@
 """A NIR graph as one chain of nodes."""
 
+import copy
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -106,7 +107,7 @@ def _flattened(
         dts[name] = float(graph.metadata["dt"])
     for key, node in graph.nodes.items():
         if not isinstance(node, nir.NIRGraph):
-            nodes[key] = node
+            nodes[key] = _in_numpy(node)
             continue
         inner, inner_edges, inner_dts = _flattened(node, f"{name}.{key}".lstrip("."))
         inner = {f"{key}.{k}": value for k, value in inner.items()}
@@ -122,6 +123,15 @@ def _flattened(
         nodes |= inner
         dts |= inner_dts
     return nodes, edges, dts
+
+
+def _in_numpy(node: Any) -> Any:
+    """The node with NumPy's arrays: other frameworks put their own into their graphs."""
+    node = copy.copy(node)
+    for name, value in vars(node).items():
+        if not isinstance(value, np.ndarray | int | str | tuple | list | dict | None):
+            setattr(node, name, np.asarray(value))
+    return node
 
 
 def _port(name: str, inner: dict[str, Any], kind: type) -> str:
