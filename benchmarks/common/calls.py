@@ -23,7 +23,7 @@ class Call:
 
     `slope` of the surrogate and `reset` are what the framework computes with, where it leaves
     no choice. `temporary_bytes()` is what the compiled program needs beside its inputs and
-    outputs, where known.
+    outputs, where known. `function` of `arguments` is what is compiled, where it is JAX's.
     """
 
     run: Callable[[], Any]
@@ -32,6 +32,8 @@ class Call:
     slope: float = SLOPE
     reset: str = "to zero"
     temporary_bytes: Callable[[], int | None] = lambda: None
+    function: Callable | None = None
+    arguments: tuple = ()
 
 
 def peak_growth(run: Callable[[], Any]) -> tuple[Any, int | None]:

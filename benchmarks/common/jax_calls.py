@@ -27,6 +27,8 @@ def jax_call(function: Callable, *arguments, result: Callable = np.asarray, note
         result=lambda out: np.asarray(result(out)),
         note=note,
         temporary_bytes=temporary_bytes,
+        function=function,
+        arguments=arguments,
     )
 
 

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 
 import jaxsnn_eqx as snn
 from common import yin_yang
@@ -47,6 +48,8 @@ def prepare(case: Case, data) -> dict[str, Call]:
         return _layer(snn.LIF(), data)
     if case.kind == "CubaLIF layer":
         return _layer(snn.Synapse(snn.LIF(), immediate=False), data)
+    if case.kind == "README":
+        return {"ours": _readme(case, data)}
     if case.kind == "yin yang":
         return {"ours": _yin_yang(data["yin yang"], case.epochs)}
     return {}
@@ -91,3 +94,26 @@ def _yin_yang(data: yin_yang.Data, epochs: int) -> Call:
         return jax.vmap(model[2:], in_axes=1)(hidden), hidden.sum(axis=0)
 
     return jax_yin_yang_epoch(apply, weights, data, epochs)
+
+
+def _readme(case: Case, data) -> Call:
+    """The loss and the gradient of the model in the README, here with `n`-256-10 neurons."""
+    k1, k2, k3 = jax.random.split(jax.random.key(0), 3)
+    hidden = eqx.nn.Linear(case.n, 256, key=k1)
+    model = snn.Network(
+        [
+            snn.ConstantCurrentLIFEncoder(case.steps),
+            snn.OverTime(snn.fluctuation_driven(hidden, rate=250.0, key=k2)),
+            snn.LIF(),
+            snn.OverTime(eqx.nn.Linear(256, 10, use_bias=False, key=k3)),
+            snn.LI(),
+            snn.MaxOverTime(),
+        ]
+    )
+    weights, static = eqx.partition(model, eqx.is_inexact_array)
+
+    def loss(weights, x, y):
+        logits = jax.vmap(eqx.combine(weights, static))(x)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+    return jax_call(jax.value_and_grad(loss), weights, data["x"], data["y"])
