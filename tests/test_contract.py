@@ -183,11 +183,19 @@ def test_float64_stays_float64(case, x64):
 
 
 @base_cases
-def test_narrow_floats_and_float64_give_the_values_of_float32(case, x64):
+def test_float64_gives_the_values_of_float32(case, x64):
     x, layer = _wide(case)
     single = case.layer(case.input(), key=_key(case))
     out = np.asarray(layer(x, key=_key(case)), np.float32)
     assert np.mean(np.abs(out - np.asarray(single)) > 1e-3) <= 0.02
+
+
+@base_cases
+def test_bfloat16_gives_the_values_of_float32(case):
+    x, key = case.input(dtype=jnp.bfloat16), _key(case)
+    single = np.asarray(case.layer(x.astype(np.float32), key=key))
+    out = np.asarray(case.layer(x, key=key), np.float32)
+    assert np.mean(~np.isclose(out, single, rtol=1e-2, atol=1e-6)) <= 0.02
 
 
 @cases(lambda c: c.elementwise, fast=usual)
@@ -211,6 +219,7 @@ def test_any_shape(case):
 @cases(lambda c: c.elementwise and not c.draws, fast=of_each_base)
 def test_a_value_alone_is_encoded_as_among_others(case):
     x = case.input()
+    assert case.layer(x[..., :0]).size == 0
     alone = case.layer(x[..., 2])
     among = np.asarray(case.layer(x)).reshape(*alone.shape[:1], len(x.T), -1)
     np.testing.assert_array_equal(alone, among[..., 2, :].reshape(alone.shape))
@@ -415,6 +424,7 @@ def test_a_batch_over_eight_devices_has_finite_gradients_and_needs_no_collective
     out, grad = map(np.asarray, results)
     assert grad.shape == xs.shape
     assert np.isfinite(grad).all()
+    np.testing.assert_allclose(out[3], case.layer(xs[3], key=_key(case)), rtol=1e-4, atol=1e-5)
     # does not depend on the rest of the batch
     same = compiled(jax.device_put(np.stack([xs[3]] * 8), sharding))
     for got, want in zip(map(np.asarray, same), (out, grad), strict=True):
