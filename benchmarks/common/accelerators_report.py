@@ -185,13 +185,13 @@ def _draw(found: dict, path: Path) -> None:
     figure, ax = new_figure(1.3 + 0.3 * len(shown))
     named: set[str] = set()
     for y, case in enumerate(shown):
-        fewest: dict[str, int] = {}
+        fewest: dict[str, float] = {}
         for row in _of(found, GPU):
             if row["case"] == vars(case) and "error" not in row:
                 framework = row["name"].split(",")[0]
                 if framework != "ours" or row["name"] == "ours":
-                    least = fewest.get(framework, row["launches"])
-                    fewest[framework] = min(least, row["launches"])
+                    before = fewest.get(framework, float("inf"))
+                    fewest[framework] = min(before, row["launches"])
         for name in reversed(STYLES):
             if name in fewest:
                 color, marker = STYLES[name]
