@@ -95,7 +95,9 @@ def integrate(
             every = chunk_length(length) if platform == CPU and not jtu.tree_leaves(xs) else 1
         every = max(1, min(every, length))
         at_once = platform.at_once(every if every > 1 else length)
-        primal = at_once_without_derivative(platform, state, length)
+        primal = at_once
+        if not jtu.tree_leaves(xs):
+            primal = at_once_without_derivative(platform, state, length)
         return _scans(one_step, length, every, at_once, primal)
 
     return by_platform(loop, *eqx.partition((closed, state, xs), eqx.is_inexact_array))

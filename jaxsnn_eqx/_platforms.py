@@ -73,12 +73,13 @@ def _has_accelerator() -> bool:
 
 
 def at_once_without_derivative(platform: Platform, state: Any, length: int) -> int:
-    """The steps in one iteration of a loop that is not differentiated.
+    """The steps in one iteration of a loop over no inputs that is not differentiated.
 
     On CPUs XLA's loops copy the state in each iteration. With two steps per iteration, large
     states are copied half as often: 1.0 to 1.3 times faster above about 50,000 numbers, and up
     to 1.8 times slower below (the sizes of `benchmarks/run.py`, two cores). More steps are
-    slower for all sizes, and an odd length would copy the outputs.
+    slower for all sizes, and an odd length would copy the outputs. With inputs two steps are
+    two to four times slower, since the second computes the first again.
     """
     if platform != CPU:
         return platform.at_once(length)

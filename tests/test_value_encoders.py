@@ -130,7 +130,8 @@ def test_regular_rate_against_a_loop(rate):
     spikes = np.asarray(snn.RegularRateEncoder(300, rate)(UNIT))
     # the float32 product, which the encoder computes with
     p = (UNIT * np.float32(min(rate * 1e-3, 1.0))).astype(float)
-    expected = [np.floor((t + 1) * p) - np.floor(t * p) for t in range(300)]
+    totals = [np.floor(t * p + 2.0**-14) for t in range(301)]
+    expected = np.diff(totals, axis=0)
     np.testing.assert_array_equal(spikes, expected)
 
 

@@ -70,12 +70,15 @@ class BurstEncoder(AbstractStatelessEncoder, AbstractTimed):
         """The spikes of step `t` for values `x`; `key` is ignored."""
         x_ = clip_unit(x.astype(state_dtype(x)))
         count_ = self.n_max * x_
-        count = jnp.ceil(count_).astype(jnp.int32)
+        # values such as 7/13 are rounded: their products are whole up to this
+        rounding = 2.0**-22
+        count = jnp.ceil(count_ - self.n_max * rounding).astype(jnp.int32)
+        count = jnp.maximum(count, (x_ > 0).astype(jnp.int32))
         longest, shortest = round(self.t_max / self.dt), round(self.t_min / self.dt)
         # XLA would fuse the product with the subtraction and round once, and `jit` would then
         # differ from eager calls
         shorter = lax.optimization_barrier((longest - shortest) * x_)
-        interval = jnp.ceil(longest - shorter).astype(jnp.int32)
+        interval = jnp.ceil(longest - shorter - longest * rounding).astype(jnp.int32)
         interval = jnp.maximum(interval, 1)  # a NaN becomes an integer that may be 0
         last = jnp.maximum(count, 1) - 1
         spikes = (t % interval == 0) & (t // interval < count)

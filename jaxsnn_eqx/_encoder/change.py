@@ -22,7 +22,7 @@ from .._types import (
     refuse_unsigned,
     zero_state,
 )
-from .rules import at_least, signed_spikes
+from .rules import at_least, met, signed_spikes
 
 if TYPE_CHECKING:
     # else type checkers would take abstract fields for the constructor's first arguments
@@ -94,7 +94,7 @@ class AbstractChangeEncoder(AbstractEncoder):
         before = jnp.concatenate([first[None], samples[:-1]])[: len(samples)]
         change = samples - before
         threshold = constant_like("threshold", self.threshold, first)
-        threshold = jnp.broadcast_to(threshold, change.shape)
+        threshold = met(jnp.broadcast_to(threshold, change.shape), samples, before)
         if self.signed:
             spikes = signed_spikes(self.surrogate, change, threshold)
         else:

@@ -27,7 +27,7 @@ from .._types import (
     state_dtype,
 )
 from .base import AbstractSignalEncoder
-from .rules import signed_spikes
+from .rules import met, signed_spikes
 
 
 class WindowState(NamedTuple):
@@ -124,7 +124,9 @@ class MovingWindowEncoder(AbstractSignalEncoder):
         x = as_floating(x)
         sample = x.astype(state.samples.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
-        spikes = signed_spikes(self.surrogate, sample - state.mean(sample), threshold)
+        mean = state.mean(sample)
+        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, mean)
+        spikes = signed_spikes(self.surrogate, sample - mean, reached)
         state = state.push(sample)
         return state, as_spikes(spikes, self.dtype or x.dtype)
 

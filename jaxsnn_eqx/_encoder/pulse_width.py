@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
@@ -110,11 +111,9 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
 
     def carrier(self, t: Array) -> Array:
         """The carrier at step `t`, in units of the signal."""
-        phase = (t % self.period_steps).astype(jnp.float32)
-        rise = (self.high - self.low) / (self.period_steps - 1)
-        # XLA would fuse the product with the addition and round once, and `jit` would then
-        # differ from eager calls
-        return self.low + lax.optimization_barrier(phase * rise)
+        # from a table: in a product XLA would round once or twice, as it fuses it or not
+        steps = np.linspace(self.low, self.high, self.period_steps)
+        return jnp.asarray(steps, jnp.float32)[t % self.period_steps]
 
     @checked
     def init(self, x: Sample) -> CarrierState:

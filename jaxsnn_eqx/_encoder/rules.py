@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array
 
 from .._surrogate import AbstractSurrogate
@@ -66,6 +67,19 @@ def _straight_through_jvp(primals, tangents):
 def at_least(surrogate: AbstractSurrogate, distance: Array) -> Array:
     """1 where `distance >= 0`, with the surrogate's derivative (which is even)."""
     return 1 - surrogate(-distance)
+
+
+def met(threshold: Array, sample: Array, reference: Array) -> Array:
+    """`threshold`, lowered so that a change that is equal to it in decimals reaches it.
+
+    Samples such as 0.1 and 0.2 are rounded, and so is their difference: the threshold is lower
+    by 4 units in the last place of the larger sample, and by a thousandth of itself at most.
+    """
+    sample, reference = map(lax.stop_gradient, (sample, reference))
+    twice_larger = jnp.abs(sample + reference) + jnp.abs(sample - reference)
+    lower = threshold - 2 * jnp.finfo(twice_larger.dtype).eps * twice_larger
+    least = threshold * 0.999
+    return jnp.where(lower > least, lower, least)  # faster than a maximum
 
 
 def signed_spikes(surrogate: AbstractSurrogate, change: Array, threshold: Any) -> Array:

@@ -24,7 +24,7 @@ from .._types import (
 )
 from .base import AbstractSignalEncoder
 from .change import cumulative
-from .rules import signed_spikes, straight_through
+from .rules import met, signed_spikes, straight_through
 
 
 class SentState(NamedTuple):
@@ -124,11 +124,14 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
         sample = x.astype(state.sent.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
         rest = sample - state.sent
+        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, state.sent)
         if self.graded:
-            units = rest / threshold
-            spikes = straight_through(jnp.trunc(units), units)
+            rounding = jnp.sign(rest) * (threshold - reached)
+            spikes = straight_through(
+                jnp.trunc((rest + rounding) / threshold), rest / threshold
+            )
         else:
-            spikes = signed_spikes(self.surrogate, rest, threshold)
+            spikes = signed_spikes(self.surrogate, rest, reached)
         state = SentState(state.sent + threshold * spikes)
         return state, as_spikes(spikes, self.dtype or x.dtype)
 

@@ -23,7 +23,7 @@ from .._types import (
 )
 from .base import AbstractSignalEncoder
 from .change import ReferenceState, cumulative
-from .rules import signed_spikes
+from .rules import met, signed_spikes
 
 
 class StepForwardEncoder(AbstractSignalEncoder):
@@ -105,7 +105,8 @@ class StepForwardEncoder(AbstractSignalEncoder):
         sample = x.astype(state.reference.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
         baseline = state.for_sample(sample)
-        spikes = signed_spikes(self.surrogate, sample - baseline, threshold)
+        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, baseline)
+        spikes = signed_spikes(self.surrogate, sample - baseline, reached)
         state = ReferenceState(baseline + threshold * spikes, jnp.ones((), bool))
         return state, as_spikes(spikes, self.dtype or x.dtype)
 
