@@ -31,6 +31,7 @@ READOUTS = [None, nir.CubaLI, nir.LI, nir.CubaLIF]
 KNOWN = {"dt": 1e-3, "soft_reset": False}
 
 
+@eqx.filter_jit
 def linear(inputs, outputs, bias=True, seed=0):
     made = eqx.nn.Linear(inputs, outputs, use_bias=bias, key=jr.key(seed))
     return eqx.tree_at(lambda m: m.weight, made, 3 * made.weight)
