@@ -32,6 +32,7 @@ MODULES = [name.lower().replace(" ", "_") for name in FRAMEWORKS]
 NEEDED = ["ours", "jaxsnn", "plain_jax", "floor"]  # by `--short` too
 DOCS = ROOT.parent / "docs"
 RESULTS = ROOT / "results" / "run.json"
+LAYER_SIZES = [(512, 500, 16), (128, 1_000, 16), (128, 250, 256)]  # width, steps, batch
 LIF_SIZES = [(784, 100), (50_176, 100), (4_096, 1_000), (1_000_000, 50)]
 
 
@@ -50,7 +51,7 @@ def cases(short: bool) -> list[Case]:
         Case("poisson", 50_176, 100),
         Case("poisson", 200_704, 100),
         *(Case(kind, 50_176, 100) for kind in ("latency", "delta", "phase")),
-        *(Case(kind, 512, 500, "step", batch=16) for kind in LAYERS),
+        *(Case(kind, *size, "step", batch=b) for kind in LAYERS for *size, b in LAYER_SIZES),
         Case("yin yang", 78, 60, "epoch", epochs=40),
     ]
 

@@ -16,6 +16,7 @@ STYLES = {
     "spyx": ("#14b8a6", ">"),
     "snnax": ("#a16207", "P"),
     "braintools": ("#ec4899", "X"),
+    "jaxpike": ("#16a34a", "s"),
     "plain JAX": ("#0ea5e9", "*"),
     "floor": (GREY, "|"),
 }

@@ -110,7 +110,8 @@ def method(found: dict) -> list[str]:
         "and outputs. *Growth* is how much the process grew during a call, outputs included; "
         "it is smaller where memory of an earlier call is used again. Both are in units of one "
         "float32 spike train of that size. *Floor* is the time to fill the output, or of the "
-        "matrix products alone.",
+        "matrix products alone. eventax, another framework on JAX and Equinox, computes in "
+        "continuous time, from event to event, and has no row.",
         "",
         "Versions: " + "; ".join(dict.fromkeys(found["versions"].values())) + ".",
         "",

@@ -14,6 +14,7 @@ FRAMEWORKS = [
     "spyx",
     "snnax",
     "braintools",
+    "jaxpike",
     "plain JAX",
     "floor",
 ]

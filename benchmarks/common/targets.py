@@ -92,6 +92,10 @@ def _layers(found: dict) -> Iterator[str]:
     for case in cases(found, *LAYERS):
         value = ratio(found, case, "ours", "floor")
         yield from at_most(f"{label(case)}: ours / its matrix products", value, 2)
+        forms = fastest_forms(found, case)
+        if "jaxpike" in forms:
+            value = forms["jaxpike"][1] / forms["ours"][1]
+            yield from at_least(f"{label(case)}: jaxpike / ours", value, 1.4)
     for case in cases(found, "yin yang"):
         yield from at_least("Yin-Yang epoch: jaxsnn / ours", ratio(found, case, "jaxsnn"), 1.5)
 
