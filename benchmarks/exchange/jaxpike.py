@@ -18,9 +18,9 @@ def read(path, xs):
 
 
 def _run(network, xs):
-    out = network(jnp.asarray(xs)[:, None])
-    out = out[0] if isinstance(out, tuple) else out
-    return np.asarray(out)[:, 0]
+    x = xs.transpose(0, 2, 3, 1) if xs.ndim == 4 else xs
+    outs = np.asarray(jaxpike.unroll(network, jnp.asarray(x)[:, None])[0])[:, 0]
+    return outs.transpose(0, 3, 1, 2) if outs.ndim == 4 else outs
 
 
 def _write(cell):

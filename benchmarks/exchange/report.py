@@ -16,6 +16,13 @@ def write_report(found: dict, page: Path) -> None:
         "convention with which a loop in NumPy gives the framework's output exactly, or the "
         "nearest one.",
         "",
+        "sinabs asks for `nir<=1.0.4`, which cannot read `v_reset` of newer files: it is "
+        "measured in an environment of its own, with newer nir and nirtorch put over it. "
+        "Refusals are the frameworks' own words.",
+        "",
+        "jaxsnn 0.3.0 is not measured: it runs events, reads `CubaLIF` and `Linear` only, and "
+        "takes their time constants for milliseconds. Nengo and Rockpool are not measured.",
+        "",
     ]
     for framework in found.values():
         lines += [f"## {framework['version'].partition(' (')[0]}", ""]

@@ -38,8 +38,12 @@ WRITERS = {
     ),
     "LIF": _write(
         lambda: layers.LIFSqueeze(
-            torch.full((SIZE,), 20.0), batch_size=1, spike_threshold=torch.full((SIZE,), 0.3)
+            tau_mem=torch.full((SIZE,), 20.0),
+            batch_size=1,
+            spike_threshold=torch.full((SIZE,), 0.3),
         )
     ),
-    "LI": _write(lambda: layers.ExpLeakSqueeze(torch.full((SIZE,), 20.0), batch_size=1)),
+    "LI": _write(
+        lambda: layers.ExpLeakSqueeze(tau_mem=torch.full((SIZE,), 20.0), batch_size=1)
+    ),
 }
