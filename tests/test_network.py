@@ -89,10 +89,21 @@ def test_long_networks_run_in_chunks_by_default(length, every):
         xs = jax.ShapeDtypeStruct((length, 6), jnp.float32)
         return str(jax.make_jaxpr(lambda xs: network.run_chunk(state, xs, None, None))(xs))
 
-    network = snn.Network(_layers())
+    layers = _layers(last=snn.MaxOverTime())
+    network = snn.Network(layers)
     state = network.init(SIGNAL[0])
-    assert program(network) == program(snn.Network(_layers(), checkpoint_every=every))
-    assert (program(network) == program(snn.Network(_layers(), length + 1))) is (length < 250)
+    assert program(network) == program(snn.Network(layers, checkpoint_every=every))
+    assert (program(network) == program(snn.Network(layers, length + 1))) is (length < 250)
+
+
+def test_a_network_that_returns_every_step_runs_whole_by_default():
+    xs = jax.ShapeDtypeStruct((500, 6), jnp.float32)
+    state = snn.Network(_layers()).init(SIGNAL[0])
+    default, whole = (
+        str(jax.make_jaxpr(lambda xs, n=n: n.run_chunk(state, xs, None, None))(xs))
+        for n in (snn.Network(_layers()), snn.Network(_layers(), 500))
+    )
+    assert default == whole
 
 
 def test_a_network_of_one_layer_leaves_chunks_to_it():
