@@ -51,7 +51,7 @@ def cases(short: bool) -> list[Case]:
         Case("poisson", 50_176, 100),
         Case("poisson", 200_704, 100),
         *(Case(kind, 50_176, 100) for kind in ("latency", "delta", "phase")),
-        *(Case(kind, *size, "step", batch=b) for kind in LAYERS for *size, b in LAYER_SIZES),
+        *(Case(kind, n, t, "step", batch=b) for kind in LAYERS for n, t, b in LAYER_SIZES),
         Case("yin yang", 78, 60, "epoch", epochs=40),
     ]
 
