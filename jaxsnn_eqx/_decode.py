@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
 from ._layer import AbstractLayer, AbstractTimed
-from ._types import Sample, as_floating, checked, positive_number, zero_state
+from ._types import Sample, as_floating, checked, positive_number, unsigned, zero_state
 
 
 class AbstractDecoder(AbstractLayer):
@@ -165,7 +165,7 @@ class FirstSpikeTime(AbstractDecoder, AbstractTimed):
     $$
 
     A first spike at step k gives `k · dt`. A neuron that is silent for T steps has the time
-    `T · dt` so far, which is later than any spike.
+    `T · dt` so far, which is later than any spike. Signed and graded spikes count as 1.
 
     ```python
     >>> import jax.numpy as jnp
@@ -194,7 +194,8 @@ class FirstSpikeTime(AbstractDecoder, AbstractTimed):
         return WaitingState(zeros, zeros + 1)
 
     def absorb(self, state: WaitingState, xs: Array) -> WaitingState:
-        waiting = state.waiting[None] * jnp.cumprod(1 - xs.astype(state.waiting.dtype), axis=0)
+        spikes = unsigned(xs.astype(state.waiting.dtype))
+        waiting = state.waiting[None] * jnp.cumprod(1 - spikes, axis=0)
         last = jnp.concatenate([state.waiting[None], waiting])[-1]  # also of no steps
         return WaitingState(state.steps + waiting.sum(axis=0), last)
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, Shaped
 
-from ._types import NestedNumbers, as_floating, checked, positive_number, real_number
+from ._types import NestedNumbers, as_floating, checked, positive_number, real_number, unsigned
 
 
 @checked
@@ -133,9 +133,9 @@ def activity_penalty(
 
     **Returns:**
 
-    The mean over neurons and samples of the sum over time. **Derivative:** exact. **NaN** gives
-    NaN.
+    The mean over neurons and samples of the number of spikes over time; signed and graded
+    spikes count as 1. **Derivative:** exact. **NaN** gives NaN.
 
     Source: Zenke & Vogels (2021), as above.
     """
-    return as_floating(spikes).sum(axis=-2).mean()
+    return unsigned(as_floating(spikes)).sum(axis=-2).mean()

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Shaped, jaxtyped
@@ -33,12 +33,16 @@ Signal = Shaped[ArrayLike, "time *shape"] | NestedNumbers
 Constant = float | tuple | Array
 """A field of an encoder: a float or (nested) tuple is fixed, a JAX array is trainable."""
 
-checked = jaxtyped(typechecker=beartype)
-"""Checks the jaxtyping annotations of a function or method as it is traced."""
+checked = jaxtyped(typechecker=beartype(conf=BeartypeConf(is_pep484_tower=True)))
+"""Checks the annotations of a function or method as it is traced; an int is a float too."""
 
 
 def as_floating(x: ArrayLike | NestedNumbers) -> Array:
     """Converts an array-like to a floating JAX array; integers become the default float."""
+    if not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(x)):
+        x = np.asarray(x)
+        if x.dtype.kind in "iu":  # before JAX makes 32 bits of them
+            x = x.astype(jnp.result_type(float))
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise ValueError(
@@ -81,6 +85,15 @@ def as_spikes(z: Array, dtype: Any) -> Array:
     if jnp.issubdtype(dtype, jnp.signedinteger):
         return jnp.where(jnp.isnan(z), 0, z).astype(dtype)
     return (z > 0).astype(dtype)
+
+
+def unsigned(spikes: Array) -> Array:
+    """Spikes without their sign and grade, so that each is 1; the derivative is kept.
+
+    Values between 0 and 1, as smooth surrogates give them, stay.
+    """
+    size = jnp.where(spikes < 0, -spikes, spikes)  # not `abs`, whose derivative at 0 is 0
+    return jnp.where(size > 1, 1, size)
 
 
 def constant_like(name: str, value: Any, x: Array) -> Any:
