@@ -65,6 +65,11 @@ class Network(AbstractLayer):
     )
 
     def __init__(self, layers: Sequence[AbstractLayer], checkpoint_every: int | None = None):
+        if isinstance(layers, AbstractLayer) and not isinstance(layers, Network):
+            raise ValueError(
+                "`layers` must be a list of layers, `Network([...])`, got "
+                f"`{type(layers).__name__}`."
+            )
         self.layers = tuple(layers)
         self.checkpoint_every = checkpoint_every
 
@@ -73,6 +78,11 @@ class Network(AbstractLayer):
             raise ValueError("`layers` must have at least one layer, got none.")
         for i, layer in enumerate(self.layers):
             name = f"`layers[{i}]` ({type(layer).__name__})"
+            if isinstance(layer, type):
+                raise ValueError(
+                    f"`layers[{i}]` is the class `{layer.__name__}`, and must be a layer: "
+                    f"write `{layer.__name__}(...)`."
+                )
             if not isinstance(layer, AbstractLayer):
                 raise ValueError(
                     f"{name} is not a layer over time: wrap a stateless Equinox layer as "

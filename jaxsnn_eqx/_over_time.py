@@ -1,5 +1,7 @@
 """Stateless layers, applied at every step."""
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +13,17 @@ from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 
 from ._layer import AbstractLayer, stateless
 from ._types import AnyInput, as_floating, checked
+
+
+def _as_layer(layer: Callable) -> Callable:
+    layer = stateless("layer")(layer)
+    if isinstance(layer, eqx.Module):
+        return layer
+    try:
+        takes_key = "key" in inspect.signature(layer).parameters
+    except ValueError:  # of some built-in functions
+        takes_key = False
+    return layer if takes_key else eqx.nn.Lambda(layer)
 
 
 class OverTime(AbstractLayer):
@@ -32,14 +45,15 @@ class OverTime(AbstractLayer):
 
     **Arguments:**
 
-    - `layer`: a stateless Equinox layer, called as `layer(x, key=...)` on one step's input.
-        Wrap a plain function as `eqx.nn.Lambda(fn)`.
+    - `layer`: a stateless Equinox layer, called as `layer(x, key=...)` on one step's input; or
+        a function, such as `jax.nn.relu`, which is called as `fn(x)` if it has no argument
+        `key`.
 
     **Derivative:** the layer's. **Raises:** `ValueError` for a layer with state: a layer of
     this package, or an `eqx.nn.StatefulLayer` such as `eqx.nn.BatchNorm`.
     """
 
-    layer: Any = eqx.field(converter=stateless("layer"))
+    layer: Any = eqx.field(converter=_as_layer)
 
     @property
     def seq_length(self) -> None:

@@ -53,3 +53,28 @@ def test_the_first_spike_has_its_derivative_also_where_there_is_none():
     grad = jax.grad(lambda z: snn.FirstSpikeTime()(z)[0])(train)
     # a spike at step 0 would be a step earlier; without that at step 1, two later
     np.testing.assert_allclose(grad.ravel(), [-1e-3, -2e-3, 0.0], atol=1e-9)
+
+
+@pytest.mark.parametrize("fn", [jnp.ravel, jax.nn.relu, lambda x: x])
+def test_a_function_of_one_argument_runs_over_time(fn):
+    signal = np.arange(-6.0, 6.0, dtype=np.float32).reshape(2, 3, 2)
+    expected = np.stack([np.asarray(fn(jnp.asarray(x))) for x in signal])
+    np.testing.assert_array_equal(snn.OverTime(fn)(signal), expected)
+
+
+def test_a_function_with_a_key_gets_one():
+    layer = snn.OverTime(lambda x, key: jax.random.uniform(key, x.shape))
+    out = np.asarray(layer(np.zeros((3, 2), np.float32), key=jax.random.key(0)))
+    assert len(np.unique(out)) == 6
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: snn.Network(snn.LIF(), snn.LIF()), "`layers` must be a list of layers"),
+        (lambda: snn.Network([snn.LIF]), r"is the class `LIF`.*write `LIF\(\.\.\.\)`"),
+    ],
+)
+def test_a_network_that_is_built_wrong_says_how(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
