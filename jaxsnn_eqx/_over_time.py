@@ -15,7 +15,7 @@ from ._layer import AbstractLayer, stateless
 from ._types import AnyInput, as_floating, checked
 
 
-def _as_layer(layer: Callable) -> Callable:
+def _as_layer(layer: Callable) -> Any:
     layer = stateless("layer")(layer)
     if isinstance(layer, eqx.Module):
         return layer
