@@ -65,7 +65,7 @@ def make_network(key: PRNGKeyArray) -> snn.Network:
 
 def run_here(network: snn.Network, inputs) -> np.ndarray:
     """The readout's potentials, of shape `"batch time classes"`."""
-    return np.asarray(eqx.filter_jit(jax.vmap(network))(inputs))
+    return np.asarray(eqx.filter_jit(lambda layer, xs: jax.vmap(layer)(xs))(network, inputs))
 
 
 def run_in_norse(path: Path, currents: np.ndarray) -> np.ndarray:
@@ -114,11 +114,12 @@ def compare(name: str, theirs: np.ndarray, ours: np.ndarray, classes: np.ndarray
     """Predictions, and potentials at the same step of the network, `late` steps apart."""
     answers, expected = (v.max(axis=1).argmax(axis=1) for v in (theirs, ours))
     error = np.abs(theirs[:, late:] - ours[:, : STEPS - late]).max()
+    here = "those here" if late == 0 else f"those {late} step earlier here"
     print(
         f"{name}: the same answer for {np.mean(answers == expected):.2%} of {len(classes)} "
         f"digits, accuracy {np.mean(answers == classes):.2%} (here "
-        f"{np.mean(expected == classes):.2%}), potentials within {error:.1e} of those "
-        f"{late} step{'s' * (late != 1)} earlier here, which reach {np.abs(ours).max():.1f}"
+        f"{np.mean(expected == classes):.2%}), potentials within {error:.1e} of {here}, which "
+        f"reach {np.abs(ours).max():.1f}"
     )
 
 
