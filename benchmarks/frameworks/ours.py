@@ -1,5 +1,7 @@
 """This package, as its README uses it."""
 
+import functools as ft
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -37,13 +39,16 @@ def prepare(case: Case, data) -> dict[str, Call]:
         return {
             "ours": jax_call(lambda x, key: poisson(x, key=key), data["x"], jax.random.key(0))
         }
-    encoders = {
-        "latency": lambda: snn.LatencyEncoder(length, t_late=(length - 1) * DT),
-        "phase": lambda: snn.PhaseEncoder(length, bits=PHASE_BITS),
-        "delta": lambda: snn.DeltaEncoder(DELTA_THRESHOLD),
-    }
-    if case.kind in encoders:
-        return {"ours": jax_call(encoders[case.kind](), data["x"])}
+    if case.kind == "latency":
+        encode = ft.partial(snn.LatencyEncoder, length, t_late=(length - 1) * DT)
+        return {
+            "ours": jax_call(encode(), data["x"]),
+            "ours, uint8": jax_call(encode(dtype="uint8"), data["x"], note="uint8"),
+        }
+    if case.kind == "phase":
+        return {"ours": jax_call(snn.PhaseEncoder(length, bits=PHASE_BITS), data["x"])}
+    if case.kind == "delta":
+        return {"ours": jax_call(snn.DeltaEncoder(DELTA_THRESHOLD), data["x"])}
     if case.kind == "LIF layer":
         return _layer(snn.LIF(), data)
     if case.kind == "CubaLIF layer":
@@ -68,7 +73,15 @@ def _layer(neuron, data) -> dict[str, Call]:
         note = f"`vmap` over axis {axis}"
         return jax_training_step(spikes, data["weight"], data, batch_axis=axis, note=note)
 
-    return {"ours": call(1), "ours, batch first": call(0)}
+    def in_chunks(weight, x):
+        network = snn.Network([snn.OverTime(lambda x: x @ weight.T), neuron])
+        chunks = x.reshape(-1, 25, *x.shape[1:])
+        spikes = jax.lax.scan(network.run, network.init(x[0]), chunks)[1]
+        return spikes.reshape(x.shape)
+
+    note = "`run`, scanned over chunks of 25 steps"
+    chunked = jax_training_step(in_chunks, data["weight"], data, note=note)
+    return {"ours": call(1), "ours, batch first": call(0), "ours, in chunks": chunked}
 
 
 def _yin_yang(data: yin_yang.Data, epochs: int) -> Call:

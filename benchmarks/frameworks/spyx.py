@@ -62,8 +62,8 @@ def _layers(case: Case, data) -> dict[str, Call]:
             return jnp.vdot(w, spikes(nnx.merge(graph, state), x))
 
         def step(state, x, w):
-            grads = jax.grad(loss)(state, x, w)
-            return jax.tree.map(lambda p, g: p - 1e-3 * g, state, grads)
+            value, grads = jax.value_and_grad(loss)(state, x, w)
+            return value, jax.tree.map(lambda p, g: p - 1e-3 * g, state, grads)
 
         out = jax_call(step, state, data["x"], data["w"], note=note)
         late = case.kind == "LIF layer"  # its spikes come a step later

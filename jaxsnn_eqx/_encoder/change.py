@@ -94,7 +94,7 @@ class AbstractChangeEncoder(AbstractEncoder):
         before = jnp.concatenate([first[None], samples[:-1]])[: len(samples)]
         change = samples - before
         threshold = constant_like("threshold", self.threshold, first)
-        threshold = met(jnp.broadcast_to(threshold, change.shape), samples, before)
+        threshold = met(jnp.broadcast_to(threshold, change.shape), samples, change)
         if self.signed:
             spikes = signed_spikes(self.surrogate, change, threshold)
         else:

@@ -102,13 +102,13 @@ class LatencyEncoder(AbstractStatelessEncoder, AbstractTimed):
         x_ = clip_unit(x.astype(state_dtype(x)))
         threshold = constant_like("threshold", self.threshold, x_)
         above = x_ - threshold
-        fires = above > 0
+        silent = above <= 0  # false for NaN, whose position is NaN
         if self.tau is None:
             position = position_in_window(1 - x_, 0.0, self.t_late, self.dt)
         else:
             # the logarithm of a silent value may be infinite or NaN, so its ratio is set to 1
-            ratio = jnp.where(fires, x_, 1) / jnp.where(fires, above, 1)
+            ratio = jnp.where(silent, 1, x_) / jnp.where(silent, 1, above)
             position = jnp.log(ratio) * (self.tau / self.dt)
-            fires &= position <= self.t_late / self.dt
-        spikes = jnp.where(fires, spike_at(self.seq_length, position, t), 0)
-        return as_spikes(jnp.where(jnp.isnan(x_), x_, spikes), self.dtype or x.dtype)
+            silent |= position > self.t_late / self.dt
+        spikes = jnp.where(silent, 0, spike_at(self.seq_length, position, t))
+        return as_spikes(spikes, self.dtype or x.dtype)

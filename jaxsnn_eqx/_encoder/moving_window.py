@@ -124,9 +124,9 @@ class MovingWindowEncoder(AbstractSignalEncoder):
         x = as_floating(x)
         sample = x.astype(state.samples.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
-        mean = state.mean(sample)
-        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, mean)
-        spikes = signed_spikes(self.surrogate, sample - mean, reached)
+        change = sample - state.mean(sample)
+        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, change)
+        spikes = signed_spikes(self.surrogate, change, reached)
         state = state.push(sample)
         return state, as_spikes(spikes, self.dtype or x.dtype)
 

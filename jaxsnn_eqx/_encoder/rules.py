@@ -69,14 +69,16 @@ def at_least(surrogate: AbstractSurrogate, distance: Array) -> Array:
     return 1 - surrogate(-distance)
 
 
-def met(threshold: Array, sample: Array, reference: Array) -> Array:
-    """`threshold`, lowered so that a change that is equal to it in decimals reaches it.
+def met(threshold: Array, sample: Array, change: Array) -> Array:
+    """`threshold`, lowered so that a `change` that is equal to it in decimals reaches it.
 
     Samples such as 0.1 and 0.2 are rounded, and so is their difference: the threshold is lower
     by 4 units in the last place of the larger sample, and by a thousandth of itself at most.
     """
-    sample, reference = map(lax.stop_gradient, (sample, reference))
-    twice_larger = jnp.abs(sample + reference) + jnp.abs(sample - reference)
+    sample, change = map(lax.stop_gradient, (sample, change))
+    # of the two samples, the sum of which is `2 * sample - change`: to read the second one as
+    # well would take half as long again
+    twice_larger = jnp.abs(2 * sample - change) + jnp.abs(change)
     lower = threshold - 2 * jnp.finfo(twice_larger.dtype).eps * twice_larger
     least = threshold * 0.999
     return jnp.where(lower > least, lower, least)  # faster than a maximum

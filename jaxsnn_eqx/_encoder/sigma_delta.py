@@ -124,7 +124,7 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
         sample = x.astype(state.sent.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
         rest = sample - state.sent
-        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, state.sent)
+        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, rest)
         if self.graded:
             rounding = jnp.sign(rest) * (threshold - reached)
             spikes = straight_through(

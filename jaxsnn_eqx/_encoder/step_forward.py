@@ -105,8 +105,9 @@ class StepForwardEncoder(AbstractSignalEncoder):
         sample = x.astype(state.reference.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
         baseline = state.for_sample(sample)
-        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, baseline)
-        spikes = signed_spikes(self.surrogate, sample - baseline, reached)
+        change = sample - baseline
+        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, change)
+        spikes = signed_spikes(self.surrogate, change, reached)
         state = ReferenceState(baseline + threshold * spikes, jnp.ones((), bool))
         return state, as_spikes(spikes, self.dtype or x.dtype)
 
