@@ -30,7 +30,7 @@ from exchange.report import write_report
 ROOT = Path(__file__).resolve().parent
 RESULTS = ROOT / "results" / "nir_exchange.json"
 PAGE = ROOT.parent / "docs" / "nir_exchange.md"
-FRAMEWORKS = ["norse", "snntorch", "spyx", "spikingjelly", "sinabs", "jaxpike"]
+FRAMEWORKS = ["norse", "snntorch", "spyx", "spikingjelly", "sinabs", "jaxpike", "rockpool"]
 
 
 def main() -> None:

@@ -10,7 +10,11 @@ import jaxsnn_eqx as snn
 
 from . import DT, SIZE
 
-GAINS = {"norse": 50.0, "jaxpike": 5.0}  # of the inputs to the framework's own networks
+GAINS = {
+    "norse": 50.0,
+    "jaxpike": 5.0,
+    "rockpool": 50.0,
+}  # of the inputs to the framework's own networks
 
 
 def inputs_of(shape: tuple[int, ...]) -> np.ndarray:

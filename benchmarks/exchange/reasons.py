@@ -10,12 +10,32 @@ from . import DT
 
 SEVERAL = "threshold subtracted, at and above it, several spikes in a step"
 # the first of each is ours
-GAIN = ("", "inputs added as they are, `r` and `w_in` ignored", "`r` and `w_in` taken for 1")
-RESET = ("", "threshold subtracted", "reset one step late", "subtracted one step late", SEVERAL)
-DECAY = ("", "exponential decay", "time constants taken for steps, exponential decay")
+AGAIN = "threshold subtracted, and once more where the potential stays above it"
+LOST = "reset one step late, and that step's input lost"
+GAIN = (
+    "",
+    "inputs added as they are, `r` and `w_in` ignored",
+    "`r` and `w_in` taken for 1",
+    "inputs times the decay",
+)
+RESET = (
+    "",
+    "threshold subtracted",
+    "reset one step late",
+    "subtracted one step late",
+    SEVERAL,
+    AGAIN,
+    LOST,
+)
+DECAY = (
+    "",
+    "exponential decay",
+    "time constants taken for steps, exponential decay",
+    "steps of `tau / (1 + r)`, exponential decay",
+)
 ORDER = ("", "membrane before synapse")
 LATE = ("", "spikes one step late")
-BIAS = ("", "lateral bias from the second step on")
+BIAS = ("", "lateral bias from the second step on", "no lateral bias")
 LEAK = ("", "a decay of 0.9 a step")
 USUAL = {
     nir.IF: (GAIN[:2], RESET, DECAY[:1], ORDER[:1], LATE, BIAS[:1], LEAK),
@@ -32,7 +52,7 @@ def differing(a: np.ndarray, b: np.ndarray) -> int:
 
 def reason(path: Path, xs: np.ndarray, theirs: np.ndarray) -> str:
     """The convention with which a NumPy loop gives their output, or how near one comes."""
-    nodes = [v for v in nir.read(path).nodes.values() if not _ends(v)]
+    nodes = [v for v in _all_nodes(nir.read(path)) if not _ends(v)]
     neurons = [v for v in nodes if type(v) in USUAL]
     maps = [v for v in nodes if type(v) not in USUAL and not _identity(v)]
     lateral = maps[0] if len(nodes) == 2 and maps and _is_square(maps[0]) else None
@@ -43,11 +63,17 @@ def reason(path: Path, xs: np.ndarray, theirs: np.ndarray) -> str:
     choices = list(itertools.product(*USUAL[type(neurons[0])]))
     best, least = choices[0], theirs.size + 1
     for choice in sorted(choices, key=lambda c: sum(map(bool, c))):
-        wrong = differing(theirs, _run(neurons[0], lateral, xs, *choice))
+        with np.errstate(all="ignore"):  # some conventions grow without bound
+            wrong = differing(theirs, _run(neurons[0], lateral, xs, *choice))
         if wrong < least:
             best, least = choice, wrong
     said = ", ".join(filter(None, best)) or "as ours"
     return said if least == 0 else f"unknown; nearest: {said} ({least:,} differ)"
+
+
+def _all_nodes(graph):
+    for node in graph.nodes.values():
+        yield from _all_nodes(node) if isinstance(node, nir.NIRGraph) else [node]
 
 
 def _ends(node) -> bool:
@@ -64,13 +90,20 @@ def _identity(node) -> bool:
     return weight is not None and np.array_equal(weight, np.eye(len(weight)))
 
 
+def _tau(node) -> np.ndarray:
+    return np.asarray(getattr(node, "tau_mem", getattr(node, "tau", 1.0)), float)
+
+
 def _run(node, lateral, xs, gain, reset, decay, order, late, bias, leak) -> np.ndarray:
     f32 = np.float32
 
+    dt = {DECAY[2]: 1.0, DECAY[3]: np.min(_tau(node) / (1 + node.r))}.get(decay, DT)
+
     def leak_and_gain(tau, r):
-        steps = np.asarray(tau, float) / (1.0 if decay == DECAY[2] else DT)
+        steps = np.asarray(tau, float) / dt
         kept = np.exp(-1 / steps) if decay else 1 - 1 / steps
-        scale = {GAIN[0]: (1 - kept) * r, GAIN[1]: np.ones_like(kept), GAIN[2]: 1 - kept}
+        whole = np.ones_like(kept)
+        scale = dict(zip(GAIN, ((1 - kept) * r, whole, 1 - kept, kept), strict=True))
         return f32(kept), f32(scale[gain])
 
     synapse, membrane = (
@@ -80,6 +113,8 @@ def _run(node, lateral, xs, gain, reset, decay, order, late, bias, leak) -> np.n
     if isinstance(node, nir.CubaLIF):
         synapse = leak_and_gain(node.tau_syn, node.w_in)
         membrane = leak_and_gain(node.tau_mem, node.r)
+        if gain == GAIN[3]:
+            membrane = membrane[0], f32(1)
     elif not isinstance(node, nir.IF):
         membrane = leak_and_gain(node.tau, node.r)
     v_th = f32(getattr(node, "v_threshold", 1e30))
@@ -88,19 +123,26 @@ def _run(node, lateral, xs, gain, reset, decay, order, late, bias, leak) -> np.n
     for step, x in enumerate(xs):
         if lateral is not None:
             x = x + lateral.weight @ z
-            if isinstance(lateral, nir.Affine) and (step > 0 or not bias):
+            if isinstance(lateral, nir.Affine) and (not bias or (step and bias == BIAS[1])):
                 x = x + lateral.bias
         drive = x
         if synapse is not None:
             moved = synapse[0] * i + synapse[1] * x
             drive, i = (i if order else moved), moved
         last = z
+        above = (v > v_th).astype(f32)
         v = membrane[0] * v + membrane[1] * drive
         if reset == RESET[2]:
             v = v * (1 - last)
         if reset == RESET[3]:
             v = v - last * v_th
+        if reset == AGAIN:
+            v = v - above * v_th
+        if reset == LOST:
+            v = v * (1 - last)
         z = (v > v_th).astype(f32)
+        if reset == AGAIN:
+            v = v - (z - above) * v_th
         if reset == RESET[0]:
             v = v * (1 - z)
         if reset == SEVERAL:

@@ -21,7 +21,7 @@ def write_report(found: dict, page: Path) -> None:
         "Refusals are the frameworks' own words.",
         "",
         "jaxsnn 0.3.0 is not measured: it runs events, reads `CubaLIF` and `Linear` only, and "
-        "takes their time constants for milliseconds. Nengo and Rockpool are not measured.",
+        "takes their time constants for milliseconds. Nengo 4.1.0 has no NIR.",
         "",
     ]
     for framework in found.values():

@@ -47,8 +47,10 @@ infers it.
 - *Reset.* NIR's neurons are set to `v_reset`. snnTorch, spyx and sinabs write the same nodes
   for neurons that subtract the threshold: read them with `soft_reset=True`. snnTorch 1.0 runs
   recurrent neurons with a reset that comes one step late, as `LIF(refractory=dt)` does.
-- *Lateral bias.* The bias of a lateral map acts from the first step on, as in snnTorch; in
-  Norse from the second.
+- *Lateral connections.* `to_nir` writes the cycle of a neuron and its lateral map as a graph of
+  its own. Where it is part of the whole graph, snnTorch 1.0 sends the input, too, through
+  the lateral map. The bias of that map acts from the first step on; in Norse, and in what
+  nirtorch makes of a file for snnTorch and SpikingJelly, from the second.
 - *Start.* Potentials start at 0 here, and at `v_leak` in Norse.
 
 Source: Pedersen et al., "Neuromorphic intermediate representation: A unified instruction set

@@ -134,7 +134,10 @@ def _numbered(kind: str, count: int) -> Iterator[str]:
 
 
 def _append_recurrent(graph: _Chain, layer: Recurrent, to: Target) -> None:
-    """A cycle of neuron and lateral map, named as snnTorch and spyx look for it."""
+    """A graph of its own, with the cycle of neuron and lateral map.
+
+    Where the cycle is part of the whole graph, snnTorch sends the input, too, through the map.
+    """
     nodes = _nodes(layer.layer, to)
     if len(nodes) != 1 or not isinstance(layer.linear, eqx.nn.Linear):
         raise ValueError(
@@ -142,16 +145,23 @@ def _append_recurrent(graph: _Chain, layer: Recurrent, to: Target) -> None:
             f"got `{type(layer.layer).__name__}` and `{type(layer.linear).__name__}`."
         )
     [lateral] = stateless_nodes(layer.linear, to)
-    name = graph.name("recurrent")
-    graph.append(nodes[0], f"{name}.lif")
-    graph.nodes[f"{name}.w_rec"] = lateral
-    graph.edges += [(f"{name}.lif", f"{name}.w_rec"), (f"{name}.w_rec", f"{name}.lif")]
+    shape = np.array(to.shape, int)
+    ends = {"input": nir.Input({"input": shape}), "output": nir.Output({"output": shape})}
+    edges = [("input", "lif"), ("lif", "w_rec"), ("w_rec", "lif"), ("lif", "output")]
+    cycle = nir.NIRGraph({**ends, "lif": nodes[0], "w_rec": lateral}, edges)
+    graph.append(cycle, graph.name("recurrent"))
 
 
 def _warn_of_metadata(graph: _Chain) -> None:
     """Warns of what other readers of the graph run in another way."""
     said = {}
-    for name, node in graph.nodes.items():
+    inner = {
+        f"{name}.{key}": node
+        for name, cycle in graph.nodes.items()
+        if isinstance(cycle, nir.NIRGraph)
+        for key, node in cycle.nodes.items()
+    }
+    for name, node in (graph.nodes | inner).items():
         words = [
             key
             for key in ("soft_reset", "detach_reset", "refractory")
