@@ -8,7 +8,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
 from ._layer import AbstractLayer, AbstractTimed
-from ._types import Sample, as_floating, checked, positive_number, unsigned, zero_state
+from ._types import (
+    First,
+    Sample,
+    as_first,
+    as_floating,
+    checked,
+    positive_number,
+    unsigned,
+    zero_state,
+)
 
 
 class AbstractDecoder(AbstractLayer):
@@ -73,9 +82,9 @@ class MaxOverTime(AbstractDecoder):
     """
 
     @checked
-    def init(self, x: Sample) -> Shaped[Array, "*shape"]:
+    def init(self, x: First) -> Shaped[Array, "*shape"]:
         """-inf for an input like `x`, in float32 or wider."""
-        return zero_state(as_floating(x)) - jnp.inf
+        return zero_state(as_first(x)) - jnp.inf
 
     def absorb(self, state: Array, xs: Array) -> Array:
         highest = jnp.max(xs, axis=0, initial=-jnp.inf).astype(state.dtype)
@@ -105,24 +114,26 @@ class MeanOverTime(AbstractDecoder):
 
     Divided by `dt` it is a rate in hertz. **Derivative:** exact. **NaN** gives NaN, and so
     does a sequence of length 0. Each chunk is summed before it is added, so the last digits
-    depend on the chunks.
+    depend on the chunks. The sum is kept in float32 or wider: when single spikes are added, it
+    stays at 2^24.
     """
 
     @checked
-    def init(self, x: Sample) -> SumAndCount:
+    def init(self, x: First) -> SumAndCount:
         """A sum of 0 over 0 steps for an input like `x`, in float32 or wider."""
-        return SumAndCount(zero_state(as_floating(x)), jnp.zeros((), jnp.int32))
+        return SumAndCount(zero_state(as_first(x)), jnp.zeros((), jnp.int32))
 
     def absorb(self, state: SumAndCount, xs: Array) -> SumAndCount:
         total = _add_over_time(state.total, xs)
-        return SumAndCount(total, state.steps + xs.shape[0])
+        steps = jnp.maximum(state.steps + xs.shape[0], state.steps)  # stays at 2^31
+        return SumAndCount(total, steps)
 
     def value(self, state: SumAndCount) -> Array:
         return state.total / state.steps.astype(state.total.dtype)
 
 
 class SpikeCount(AbstractDecoder):
-    """The sum over time; for spikes, their number.
+    """The number of spikes; signed and graded spikes count as 1.
 
     ```python
     >>> import jax.numpy as jnp
@@ -132,17 +143,19 @@ class SpikeCount(AbstractDecoder):
 
     ```
 
-    The count is exact up to 2^24 spikes per neuron, since it is kept in float32 or wider. The
-    output is rounded to the dtype of the input. **Derivative:** exact. **NaN** gives NaN.
+    The count is exact up to 2^24 spikes per neuron, since it is kept in float32 or wider, and
+    stays there when single spikes are added. The
+    output is rounded to the dtype of the input. **Derivative:** exact: 1 for a positive spike,
+    -1 for a negative one. **NaN** gives NaN.
     """
 
     @checked
-    def init(self, x: Sample) -> Shaped[Array, "*shape"]:
+    def init(self, x: First) -> Shaped[Array, "*shape"]:
         """A count of 0 for an input like `x`, in float32 or wider."""
-        return zero_state(as_floating(x))
+        return zero_state(as_first(x))
 
     def absorb(self, state: Array, xs: Array) -> Array:
-        return _add_over_time(state, xs)
+        return _add_over_time(state, unsigned(xs))
 
     def value(self, state: Array) -> Array:
         return state
@@ -165,7 +178,8 @@ class FirstSpikeTime(AbstractDecoder, AbstractTimed):
     $$
 
     A first spike at step k gives `k · dt`. A neuron that is silent for T steps has the time
-    `T · dt` so far, which is later than any spike. Signed and graded spikes count as 1.
+    `T · dt` so far, which is later than any spike; T is counted up to 2^24 in float32. Signed
+    and graded spikes count as 1.
 
     ```python
     >>> import jax.numpy as jnp
@@ -188,9 +202,9 @@ class FirstSpikeTime(AbstractDecoder, AbstractTimed):
     dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
 
     @checked
-    def init(self, x: Sample) -> WaitingState:
+    def init(self, x: First) -> WaitingState:
         """No steps and no spikes yet, for spikes like `x`; in float32 or wider."""
-        zeros = zero_state(as_floating(x))
+        zeros = zero_state(as_first(x))
         return WaitingState(zeros, zeros + 1)
 
     def absorb(self, state: WaitingState, xs: Array) -> WaitingState:

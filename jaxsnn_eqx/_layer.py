@@ -1,5 +1,6 @@
 """The contract of every layer: `init`, `step`, `run` and the call."""
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
@@ -9,7 +10,16 @@ import jax.tree_util as jtu
 from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
 from ._integrate import integrate
-from ._types import AnyInput, Sample, Signal, as_floating, checked, first_step, positive_int
+from ._types import (
+    AnyInput,
+    Sample,
+    Signal,
+    as_floating,
+    checked,
+    first_step,
+    positive_int,
+    refuse_static_arrays,
+)
 
 if TYPE_CHECKING:
     # else type checkers would take abstract fields for the constructor's first arguments
@@ -59,9 +69,12 @@ class AbstractLayer(eqx.Module):
     seq_length: AbstractVar[int | None]
     """The number of steps over which values are encoded; `None` for input with a time axis."""
 
+    def __check_init__(self):
+        refuse_static_arrays(self)
+
     @abstractmethod
     def init(self, x: Any) -> PyTree:
-        """The state before the first step, from one step's input."""
+        """The state before the first step, from one step's input or `ShapeDtypeStruct`."""
 
     @abstractmethod
     def step(
@@ -245,6 +258,27 @@ def stateless(name: str) -> Callable[[Callable], Callable]:
             )
         if not callable(fn):
             raise ValueError(f"`{name}` must be callable, got {fn!r}.")
+        others = [name for name in _required(fn)[1:] if name != "key"]
+        if others:
+            raise ValueError(
+                f"`{name}` must take one step's input alone, got `{kind}`, which needs "
+                f"{', '.join(map(repr, others))} too. A cell with a state is a layer over "
+                "time: write it as a subclass of `AbstractStatefulLayer`."
+            )
         return fn
 
     return convert
+
+
+def _required(fn: Callable) -> list[str]:
+    """The positional arguments of `fn` that have no default."""
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except ValueError:  # of some built-in functions
+        return []
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [
+        p.name
+        for p in parameters
+        if p.kind in positional and p.default is inspect.Parameter.empty
+    ]

@@ -2,15 +2,23 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, Shaped
+from jaxtyping import Array, ArrayLike, Float, Integer, Shaped
 
-from ._types import NestedNumbers, as_floating, checked, positive_number, real_number, unsigned
+from ._types import (
+    NestedNumbers,
+    as_floating,
+    as_index,
+    checked,
+    positive_number,
+    real_number,
+    unsigned,
+)
 
 
 @checked
 def spike_time_loss(
     times: Shaped[ArrayLike, " classes"] | NestedNumbers,
-    label: Int[ArrayLike, ""],
+    label: Integer[ArrayLike, ""],
     *,
     tau: float,
 ) -> Float[Array, ""]:
@@ -36,7 +44,7 @@ def spike_time_loss(
     **Arguments:**
 
     - `times`: the first spike of each class in seconds, from `FirstSpikeTime`.
-    - `label`: the correct class.
+    - `label`: the correct class, an integer from 0 to the number of classes − 1.
     - `tau`: the time difference that counts as clearly earlier, in seconds. Positive. (Keyword
         only.)
 
@@ -45,13 +53,17 @@ def spike_time_loss(
     The loss, dimensionless; use `jax.vmap` for a batch. **Derivative:** exact, with respect to
     `times`. **NaN** gives NaN.
 
+    **Raises:** `ValueError` for another label. One that is traced cannot be checked, and gives
+    NaN.
+
     Source: Mostafa, "Supervised Learning Based on Temporal Coding in Spiking Neural Networks",
     IEEE Transactions on Neural Networks and Learning Systems 29 (2018); Göltz et al., "Fast and
     energy-efficient neuromorphic deep learning with first-spike times", Nature Machine
     Intelligence 3 (2021), equation 3.
     """
     logits = as_floating(times) * (-1 / positive_number("tau")(tau))
-    return -jax.nn.log_softmax(logits)[label]
+    label, known = as_index("label", label, logits.size)
+    return jnp.where(known, -jax.nn.log_softmax(logits)[label], jnp.nan)
 
 
 @checked
@@ -91,7 +103,8 @@ def rate_penalty(
 
     **Returns:**
 
-    The penalty, 0 within the bounds. **Derivative:** exact. **NaN** gives NaN.
+    The penalty, 0 within the bounds; signed and graded spikes count as 1. **Derivative:**
+    exact. **NaN** gives NaN.
 
     **Raises:** `ValueError` for an argument outside the ranges above.
 
@@ -105,7 +118,7 @@ def rate_penalty(
             f"`low` and `high` must satisfy 0 <= low < high (in hertz), got low={low} and "
             f"high={high}."
         )
-    spikes = as_floating(spikes)
+    spikes = unsigned(as_floating(spikes))
     rate = spikes.mean(axis=tuple(range(spikes.ndim - 1))) / (1000 * dt)
     outside = jnp.maximum(low / 1000 - rate, 0)
     if high is not None:

@@ -8,7 +8,7 @@ from jaxtyping import Array, ArrayLike, Bool, PRNGKeyArray, PyTree, Shaped
 
 from ._integrate import integrate
 from ._layer import AbstractLayer
-from ._types import NestedNumbers, as_floating, checked
+from ._types import NestedNumbers, as_floating, as_mask, checked, optional_positive_int
 
 
 @checked
@@ -16,7 +16,7 @@ def run_masked(
     layer: AbstractLayer,
     state: PyTree,
     xs: Shaped[ArrayLike, "time ..."] | NestedNumbers,
-    mask: Bool[ArrayLike, " time"],
+    mask: Bool[ArrayLike, " time"] | NestedNumbers,
     *,
     key: PRNGKeyArray | None = None,
     checkpoint_every: int | None = None,
@@ -63,8 +63,14 @@ def run_masked(
     step (for a decoder, its value so far). **Derivative:** that of the steps that are not
     skipped; zero for the padding.
     """
-    mask = jnp.asarray(mask)
-    return _run_masked(layer, state, as_floating(xs), mask, key, checkpoint_every)
+    xs, mask = as_floating(xs), as_mask("mask", mask)
+    if mask.shape != xs.shape[:1]:
+        raise ValueError(
+            f"`mask` must be True or False for each of the {len(xs)} steps of `xs`, got shape "
+            f"{mask.shape}."
+        )
+    every = optional_positive_int("checkpoint_every")(checkpoint_every)
+    return _run_masked(layer, state, xs, mask, key, every)
 
 
 @eqx.filter_jit

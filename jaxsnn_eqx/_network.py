@@ -1,5 +1,6 @@
 """Layers in sequence."""
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
@@ -13,8 +14,9 @@ from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 from ._chunks import chunk_of, nearest_divisor, split
 from ._decode import AbstractDecoder
 from ._layer import AbstractLayer, time_steps
+from ._over_time import OverTime, WrongInput
 from ._platforms import CPU, Platform, by_platform
-from ._types import AnyInput, as_floating, checked, optional_positive_int
+from ._types import AnyFirst, AnyInput, as_first, as_floating, checked, optional_positive_int
 
 
 class Network(AbstractLayer):
@@ -105,7 +107,7 @@ class Network(AbstractLayer):
             )
 
     @checked
-    def init(self, x: AnyInput) -> tuple:
+    def init(self, x: AnyFirst) -> tuple:
         """The states of all layers before the first step.
 
         **Arguments:**
@@ -113,15 +115,16 @@ class Network(AbstractLayer):
         - `x`: one step's input (for an encoder of values: the values). Only its shape and dtype
             are used.
         """
-        x = as_floating(x)
+        x = as_first(x)
         # Stepping the layers once gives the shapes, dtypes and shardings between them. The
         # values are not used, so this fixed key does not affect any random number of a run;
         # a layer that draws would refuse to step without one.
         unused = jr.key(0)
         states = []
-        for layer in self.layers:
-            states.append(layer.init(x))
-            _, x = layer.step(states[-1], x, key=unused)
+        for i, layer in enumerate(self.layers):
+            with _place(self, i):
+                states.append(layer.init(x))
+                _, x = layer.step(states[-1], x, key=unused)
         return tuple(states)
 
     @checked
@@ -142,8 +145,10 @@ class Network(AbstractLayer):
         """
         x = as_floating(x)
         states = []
-        for layer, layer_state, k in zip(self.layers, state, self._split(key), strict=True):
-            layer_state, x = layer.step(layer_state, x, key=k)
+        inputs = zip(self.layers, state, self._split(key), strict=True)
+        for i, (layer, layer_state, k) in enumerate(inputs):
+            with _place(self, i):
+                layer_state, x = layer.step(layer_state, x, key=k)
             states.append(layer_state)
         return tuple(states), x
 
@@ -220,6 +225,19 @@ def decodes(layer: AbstractLayer) -> bool:
     return isinstance(layer, AbstractDecoder)
 
 
+@contextlib.contextmanager
+def _place(network: Network, i: int):
+    """Names the layer in errors about the shape of its input."""
+    layer = network.layers[i]
+    kind = type(layer).__name__
+    if isinstance(layer, OverTime):
+        kind = f"{kind}({type(layer.layer).__name__})"
+    try:
+        yield
+    except WrongInput as error:
+        raise error.at(f"layers[{i}] ({kind})") from error.__cause__
+
+
 def _run_chunks(
     network: Network,
     state: tuple,
@@ -263,8 +281,10 @@ def _run_chunks(
 
 def _run_layers(network: Network, state: tuple, xs: Array, length: int | None, key) -> PyTree:
     states = []
-    for layer, layer_state, k in zip(network.layers, state, network._split(key), strict=True):
-        layer_state, xs = layer.run_chunk(layer_state, xs, length, k)
+    inputs = zip(network.layers, state, network._split(key), strict=True)
+    for i, (layer, layer_state, k) in enumerate(inputs):
+        with _place(network, i):
+            layer_state, xs = layer.run_chunk(layer_state, xs, length, k)
         length = None  # only the first layer may encode values
         states.append(layer_state)
     return tuple(states), xs

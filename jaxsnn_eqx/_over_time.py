@@ -12,7 +12,7 @@ import jax.tree_util as jtu
 from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 
 from ._layer import AbstractLayer, stateless
-from ._types import AnyInput, as_floating, checked
+from ._types import AnyFirst, AnyInput, as_first, as_floating, checked
 
 
 def _as_layer(layer: Callable) -> Any:
@@ -24,6 +24,26 @@ def _as_layer(layer: Callable) -> Any:
     except ValueError:  # of some built-in functions
         takes_key = False
     return layer if takes_key else eqx.nn.Lambda(layer)
+
+
+class WrongInput(ValueError):
+    """One step's input has a shape that a layer does not take."""
+
+    def __init__(self, said: str, shape: tuple[int, ...], place: str = ""):
+        self.said, self.shape, self.place = said, shape, place
+        of_layer = f"in {place}: " if place else ""
+        super().__init__(
+            f"{of_layer}one step's input has shape {shape}, {said.rstrip('.')}; a batch? "
+            "`jax.vmap(network)(x)`; an image? ravel it."
+        )
+
+    def at(self, place: str) -> "WrongInput":
+        """The same error, with the place of the layer (of a network in it, in front)."""
+        return WrongInput(self.said, self.shape, f"{place}.{self.place}".rstrip("."))
+
+
+def _kind(layer: "OverTime") -> str:
+    return f"`{type(layer.layer).__name__}`"
 
 
 class OverTime(AbstractLayer):
@@ -61,8 +81,9 @@ class OverTime(AbstractLayer):
         return None
 
     @checked
-    def init(self, x: AnyInput) -> Int[Array, ""]:
+    def init(self, x: AnyFirst) -> Int[Array, ""]:
         """The time index before the first step: 0."""
+        as_first(x)  # refuses a shape
         return jnp.zeros((), jnp.int32)
 
     @checked
@@ -70,13 +91,16 @@ class OverTime(AbstractLayer):
         self, state: Int[Array, ""], x: AnyInput, *, key: PRNGKeyArray | None = None
     ) -> tuple[Int[Array, ""], Shaped[Array, "..."]]:
         """One step: the time index after it, and the layer's output for `x`."""
-        return state + 1, self._apply(self._cast(as_floating(x)), state, key)
+        x = self._cast(as_floating(x))
+        self._check(x.shape)
+        return state + 1, self._apply(x, state, key)
 
     def run_chunk(
         self, state: Int[Array, ""], xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[Int[Array, ""], Array]:
         """All steps at once; for an `eqx.nn.Linear`, one matrix product."""
         xs = self._cast(xs)
+        self._check(xs.shape[1:])
         if isinstance(self.layer, eqx.nn.Linear) and xs.ndim == 2:
             out = _linear_over_time(self.layer, xs)
         else:
@@ -84,8 +108,20 @@ class OverTime(AbstractLayer):
             out = jax.vmap(lambda x, t: self._apply(x, t, key))(xs, ts)
         return state + xs.shape[0], out
 
+    def _check(self, shape: tuple[int, ...]) -> None:
+        """Refuses what a linear layer would refuse from within JAX."""
+        if isinstance(self.layer, eqx.nn.Linear):
+            expected = self.layer.weight.shape[1:]
+            if shape != expected and (self.layer.in_features != "scalar" or shape):
+                raise WrongInput(f"expected {expected}", shape)
+
     def _apply(self, x: Array, t: Array, key: PRNGKeyArray | None) -> Array:
-        return self.layer(x, key=None if key is None else jr.fold_in(key, t))
+        options = {} if key is None else {"key": jr.fold_in(key, t)}
+        try:
+            return self.layer(x, **options)
+        except (TypeError, ValueError) as error:  # of shapes, in words of their own
+            said = str(error).partition("\n")[0]
+            raise WrongInput(f"{_kind(self)} does not take it: {said}", x.shape) from error
 
     def _cast(self, x: Array) -> Array:
         weights = jtu.tree_leaves(eqx.filter(self.layer, eqx.is_inexact_array))
@@ -94,10 +130,5 @@ class OverTime(AbstractLayer):
 
 def _linear_over_time(linear: eqx.nn.Linear, xs: Array) -> Array:
     # `vmap` of the matrix-vector product would be a product with a transposed, slower layout
-    if xs.shape[1:] != (linear.weight.shape[1],):
-        raise ValueError(
-            f"`eqx.nn.Linear` takes {linear.weight.shape[1]} `in_features`, got an input of "
-            f"shape {xs.shape} (time in_features)."
-        )
     out = xs @ linear.weight.T
     return out if linear.bias is None else out + linear.bias[None]

@@ -9,9 +9,18 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import jax.tree_util as jtu
+from jaxtyping import Array, Float, PyTree
 
-from ._types import Sample, as_floating, checked, positive_number, real_number
+from ._types import (
+    Sample,
+    as_floating,
+    checked,
+    positive_number,
+    real_number,
+    refuse_static_arrays,
+    state_dtype,
+)
 
 
 class AbstractSurrogate(eqx.Module):
@@ -21,8 +30,8 @@ class AbstractSurrogate(eqx.Module):
     and NaN where `x` is NaN. Its derivative is `surrogate.derivative(x)`, in forward and in
     reverse mode, and `derivative` is itself differentiable. Second derivatives of a whole
     network are not unique, since its first derivatives contain the step: differentiating
-    forward mode uses the surrogate for it, and differentiating reverse mode uses zero. Fields
-    are static Python numbers: a changed value compiles again.
+    forward mode uses the surrogate for it, and differentiating reverse mode uses zero. The
+    fields of those here are static Python numbers: a changed value compiles again.
 
     A subclass has two elementwise methods:
 
@@ -30,7 +39,13 @@ class AbstractSurrogate(eqx.Module):
     - `smooth(x)`: the antiderivative of `derivative` that is 1/2 at 0, a smooth spike. For
       gradient checks, give a layer this method instead of the surrogate
       (`LIF(surrogate=SuperSpike().smooth)`): automatic differentiation is then exact.
+
+    Its fields may be arrays, such as a slope that is trained. The derivative with respect to
+    them, on which the step does not depend, is that of `smooth`.
     """
+
+    def __check_init__(self):
+        refuse_static_arrays(self)
 
     @abstractmethod
     def derivative(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -50,7 +65,7 @@ class AbstractSurrogate(eqx.Module):
 
         Spikes, 0 or 1, of the shape and dtype of `x`.
         """
-        return _fire(self, as_floating(x))[1]
+        return fire(self, as_floating(x))[1]
 
 
 def as_surrogate(surrogate: AbstractSurrogate | Callable) -> Any:
@@ -69,13 +84,14 @@ def fire(surrogate: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:
     and a loop that computes potentials alone skips the check (1.1 times faster on two cores).
     """
     if isinstance(surrogate, AbstractSurrogate):
-        return _fire(surrogate, x)
+        arrays, static = eqx.partition(surrogate, eqx.is_array)
+        return _fire(static, arrays, x)
     spikes = surrogate(x)
     return spikes, spikes
 
 
 @ft.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _fire(surrogate: AbstractSurrogate, x: Array) -> tuple[Array, Array]:
+def _fire(static: PyTree, arrays: PyTree, x: Array) -> tuple[Array, Array]:
     # Written as `(x > 0).astype(x.dtype)`, XLA would turn the later product with the drop of
     # the potential into a selection, so that an infinite drop times 0 would be 0 and not NaN.
     # Compiled and eager calls would then differ.
@@ -84,10 +100,16 @@ def _fire(surrogate: AbstractSurrogate, x: Array) -> tuple[Array, Array]:
 
 
 @_fire.defjvp
-def _fire_jvp(surrogate, primals, tangents):
-    (x,), (x_dot,) = primals, tangents
-    fired_dot = surrogate.derivative(x) * x_dot
-    return _fire(surrogate, x), (fired_dot, fired_dot)
+def _fire_jvp(static, primals, tangents):
+    (arrays, x), (arrays_dot, x_dot) = primals, tangents
+    fired_dot = eqx.combine(arrays, static).derivative(x) * x_dot
+    if jtu.tree_leaves(arrays):
+
+        def smooth(arrays):
+            return eqx.combine(arrays, static).smooth(x)
+
+        fired_dot = fired_dot + jax.jvp(smooth, (arrays,), (arrays_dot,))[1]
+    return _fire(static, arrays, x), (fired_dot, fired_dot)
 
 
 def _normal_pdf(x: Array, mean: float, deviation: float) -> Array:
@@ -96,7 +118,8 @@ def _normal_pdf(x: Array, mean: float, deviation: float) -> Array:
 
 
 def _normal_cdf(x: Array, mean: float, deviation: float) -> Array:
-    return jax.scipy.stats.norm.cdf((x - mean) / deviation)
+    z = (x - mean) / deviation
+    return jax.scipy.stats.norm.cdf(z.astype(state_dtype(z))).astype(x.dtype)
 
 
 class SuperSpike(AbstractSurrogate):

@@ -5,21 +5,36 @@ Axis names used in every public signature: `time` (always axis 0), `*shape` (any
 axis: `jax.vmap` adds it.
 """
 
+import dataclasses
 import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from beartype import BeartypeConf, beartype
+from beartype import BeartypeConf, FrozenDict, beartype
 from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Shaped, jaxtyped
 
-# Nested lists and tuples of numbers are accepted too. They have no shape, so they are
-# converted first, and the shape of the resulting array is checked.
-NestedNumbers = list | tuple
+if TYPE_CHECKING:
+    Convertible = np.ndarray
+else:
+
+    class _ConvertibleMeta(type):
+        def __instancecheck__(cls, x: Any) -> bool:
+            return hasattr(x, "__array__") and not isinstance(
+                x, np.ndarray | np.generic | Array
+            )
+
+    class Convertible(metaclass=_ConvertibleMeta):
+        """Tensors and tables of other libraries, which `np.asarray` converts."""
+
+
+# These are accepted too. Lists have no shape, so they are converted first, and the shape of the
+# resulting array is checked.
+NestedNumbers = list | tuple | Convertible
 
 AnyInput = Shaped[ArrayLike, "..."] | NestedNumbers
 """Array-like, of any shape."""
@@ -27,22 +42,52 @@ AnyInput = Shaped[ArrayLike, "..."] | NestedNumbers
 Sample = Shaped[ArrayLike, "*shape"] | NestedNumbers
 """Values, or the input of one step."""
 
+First = Sample | Shaped[jax.ShapeDtypeStruct, "*shape"]
+"""What `init` takes: the input of one step, or its shape and dtype."""
+
+AnyFirst = AnyInput | jax.ShapeDtypeStruct
+"""The same, of any shape."""
+
 Signal = Shaped[ArrayLike, "time *shape"] | NestedNumbers
 """A sequence of inputs, with time on axis 0."""
 
 Constant = float | tuple | Array
 """A field of an encoder: a float or (nested) tuple is fixed, a JAX array is trainable."""
 
-checked = jaxtyped(typechecker=beartype(conf=BeartypeConf(is_pep484_tower=True)))
-"""Checks the annotations of a function or method as it is traced; an int is a float too."""
+_AnyNumber = bool | int | float | np.bool | np.number
+_CONVERTED = BeartypeConf(hint_overrides=FrozenDict({int: _AnyNumber, float: _AnyNumber}))
+
+checked = jaxtyped(typechecker=beartype(conf=_CONVERTED))
+"""Checks the annotations of a function or method as it is traced.
+
+Any number passes as an `int` or a `float`: the converters below take or refuse it in words.
+"""
+
+
+def to_array(x: ArrayLike | NestedNumbers) -> Array | np.ndarray:
+    """An array in the dtype that was given: a NumPy one, if nothing in `x` is a JAX array.
+
+    JAX makes 32 bits of 64, so what is converted in NumPy must be converted before.
+    """
+    if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(x)):
+        return jnp.asarray(x)
+    try:
+        x = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(
+            f"a nested list must have rows of one length: {error} Sequences of different "
+            "lengths are padded: see `run_masked`."
+        ) from error
+    if x.dtype.kind not in "biufcV":
+        raise ValueError(f"the input must be numbers, got an array of dtype {x.dtype}.")
+    return x
 
 
 def as_floating(x: ArrayLike | NestedNumbers) -> Array:
     """Converts an array-like to a floating JAX array; integers become the default float."""
-    if not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(x)):
-        x = np.asarray(x)
-        if x.dtype.kind in "iu":  # before JAX makes 32 bits of them
-            x = x.astype(jnp.result_type(float))
+    x = to_array(x)
+    if isinstance(x, np.ndarray) and x.dtype.kind in "iu":
+        x = x.astype(jnp.result_type(float))
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise ValueError(
@@ -51,6 +96,18 @@ def as_floating(x: ArrayLike | NestedNumbers) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         return x.astype(jnp.result_type(float))
     return jax.lax.convert_element_type(x, x.dtype)  # drops the weak type
+
+
+def as_first(x: ArrayLike | NestedNumbers | jax.ShapeDtypeStruct) -> Array:
+    """Converts what `init` takes: the input of one step, or zeros in its place."""
+    if isinstance(x, jax.ShapeDtypeStruct):
+        x = jnp.zeros(x.shape, x.dtype)
+    if isinstance(x, tuple) and all(isinstance(size, int) for size in x):
+        raise ValueError(
+            f"`x` must be one step's input, got the tuple {x}: for a shape, pass "
+            f'`jax.ShapeDtypeStruct({x}, "float32")`; for values, an array or a list.'
+        )
+    return as_floating(x)
 
 
 def state_dtype(x: Array) -> Any:
@@ -62,6 +119,33 @@ def as_wide(x: ArrayLike | NestedNumbers) -> Array:
     """As `as_floating`, in float32 or wider, for values that are used in computations."""
     x = as_floating(x)
     return x.astype(state_dtype(x))
+
+
+def as_integers(name: str, x: ArrayLike | NestedNumbers) -> Array:
+    """Converts whole numbers to int32; those beyond its range to its ends."""
+    x = to_array(x)
+    if x.dtype.kind not in "iu" and x.size:
+        raise ValueError(f"`{name}` must be integers, got {x.dtype}.")
+    if isinstance(x, np.ndarray) and x.dtype.itemsize > 2 and x.size:
+        x = np.minimum(x, x.dtype.type(2**31 - 1)).astype(np.int64)
+        x = np.maximum(x, -(2**31))
+    return jnp.asarray(x).astype(jnp.int32)
+
+
+def as_index(name: str, x: ArrayLike, size: int) -> tuple[Array, Array]:
+    """An index of `size` things, and whether it is one; outside of `jit` others are refused."""
+    index = as_integers(name, x)
+    if not isinstance(index, Tracer) and not 0 <= int(index) < size:
+        raise ValueError(f"`{name}` must be from 0 to {size - 1}, got {x}.")
+    return jnp.clip(index, 0, size - 1), (index >= 0) & (index < size)
+
+
+def as_mask(name: str, x: ArrayLike | NestedNumbers) -> Array:
+    """Converts booleans; refuses everything else."""
+    x = to_array(x)
+    if x.dtype.kind != "b" and x.size:
+        raise ValueError(f"`{name}` must be booleans, got {x.dtype}.")
+    return jnp.asarray(x, bool)
 
 
 def zero_state(x: Array) -> Array:
@@ -186,15 +270,23 @@ def positive_number(name: str, hint: str = "") -> Callable[[Any], float]:
 
 def positive_int(name: str) -> Callable[[Any], int]:
     """A converter to an `int` of at least 1."""
+    return _int_from(1, name)
 
+
+def at_least_zero(name: str) -> Callable[[Any], int]:
+    """A converter to an `int` of at least 0."""
+    return _int_from(0, name)
+
+
+def _int_from(least: int, name: str) -> Callable[[Any], int]:
     def convert(value: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise ValueError(
-                f"`{name}` must be an int of at least 1 (it is static), got {value!r} "
+                f"`{name}` must be an int of at least {least} (it is static), got {value!r} "
                 f"of type {type(value).__name__}."
             )
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}, got {value}.")
         return int(value)
 
     return convert
@@ -212,11 +304,26 @@ def optional_positive_int(name: str) -> Callable[[Any], int | None]:
 
 def refuse_unsigned(dtype: Any) -> None:
     """Refuses a `dtype` that cannot hold a spike of −1."""
-    if dtype is not None and dtype.kind in "bu":
+    unsigned = dtype is not None and jnp.issubdtype(dtype, jnp.unsignedinteger)
+    if unsigned or dtype == np.dtype(bool):
         raise ValueError(
             "`dtype` must be floating or a signed integer, since spikes may be -1, got "
             f"{dtype}."
         )
+
+
+def refuse_static_arrays(module: Any) -> None:
+    """Refuses an array in a static field, where it would have no derivative."""
+    for field in dataclasses.fields(module):
+        leaves = jax.tree.leaves(getattr(module, field.name))
+        if field.metadata.get("static") and any(
+            isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves
+        ):
+            raise ValueError(
+                f"`{field.name}` of `{type(module).__name__}` is a static field (part of the "
+                "compiled program), and must hold Python values, got an array. To train it, "
+                "leave out `static=True`."
+            )
 
 
 def spike_dtype(dtype: DTypeLike | None) -> Any:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from ._types import checked, positive_int, positive_number
+from ._types import at_least_zero, checked, positive_int, positive_number, real_number
 
 
 @checked
@@ -31,7 +31,7 @@ def yin_yang(
 
     **Arguments:**
 
-    - `seed`: for NumPy's generator; the same seed gives the same points.
+    - `seed`: for NumPy's generator, an int of at least 0; the same seed gives the same points.
     - `size`: number of points, at least 1.
     - `r_big`: radius of the symbol, which is centred at `(r_big, r_big)`. Positive.
     - `r_small`: radius of the dots. Positive and below `r_big / 2`.
@@ -49,6 +49,7 @@ def yin_yang(
     Source: Kriener, Göltz & Petrovici, "The Yin-Yang dataset", NICE (2022; arXiv 2021).
     """
     size = positive_int("size")(size)
+    seed = at_least_zero("seed")(seed)
     r_big = positive_number("r_big")(r_big)
     r_small = positive_number("r_small")(r_small)
     if r_small >= r_big / 2:
@@ -67,7 +68,7 @@ def yin_yang(
     if mirror:
         features.append(2 * r_big - points)
     if bias is not None:
-        features.append(np.full((size, 1), bias))
+        features.append(np.full((size, 1), real_number("bias")(bias)))
     return np.concatenate(features, axis=1).astype(np.float32), classes
 
 

@@ -15,13 +15,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Integer, Shaped
 
 from ._types import NestedNumbers as _NestedNumbers
+from ._types import as_integers as _as_integers
+from ._types import as_mask as _as_mask
 from ._types import as_wide as _as_wide
 from ._types import checked as _checked
 from ._types import positive_int as _positive_int
 from ._types import positive_number as _positive_number
+from ._types import to_array as _to_array
 
 
 class Events(eqx.Module):
@@ -59,21 +62,19 @@ class Events(eqx.Module):
     @_checked
     def __init__(
         self,
-        x: Int[ArrayLike, " capacity"] | _NestedNumbers,
-        y: Int[ArrayLike, " capacity"] | _NestedNumbers,
+        x: Integer[ArrayLike, " capacity"] | _NestedNumbers,
+        y: Integer[ArrayLike, " capacity"] | _NestedNumbers,
         t: Shaped[ArrayLike, " capacity"] | _NestedNumbers,
         p: Shaped[ArrayLike, " capacity"] | _NestedNumbers,
         mask: Bool[ArrayLike, " capacity"] | _NestedNumbers | None = None,
     ):
-        self.x = jnp.asarray(x, jnp.int32)
-        self.y = jnp.asarray(y, jnp.int32)
+        self.x, self.y = _as_integers("x", x), _as_integers("y", y)
         self.t = _as_wide(t)
-        p = jnp.asarray(p)
+        p = _to_array(p)
         if not jnp.issubdtype(p.dtype, jnp.floating):
             p = jnp.where(p > p.dtype.type(0), 1.0, -1.0)
         self.p = _as_wide(p)
-        mask = np.ones(self.t.shape, bool) if mask is None else mask
-        self.mask = jnp.asarray(mask, bool)
+        self.mask = _as_mask("mask", np.ones(self.t.shape, bool) if mask is None else mask)
         lengths = {name: getattr(self, name).shape for name in ("x", "y", "t", "p", "mask")}
         if len(set(lengths.values())) > 1 or self.t.ndim != 1:
             raise ValueError(
@@ -157,7 +158,7 @@ class Events(eqx.Module):
 
 @_checked
 def to_frames(
-    events: Events, seq_length: int, sensor_size: tuple[int, int], dt: float = 1e-3
+    events: Events, seq_length: int, sensor_size: tuple[int, int] | list[int], dt: float = 1e-3
 ) -> Float[Array, "{seq_length} 2 height width"]:
     """Counts events per pixel and polarity, in windows of `dt` seconds.
 
@@ -197,7 +198,7 @@ def to_frames(
 
 @_checked
 def to_frames_by_count(
-    events: Events, seq_length: int, sensor_size: tuple[int, int], event_count: int
+    events: Events, seq_length: int, sensor_size: tuple[int, int] | list[int], event_count: int
 ) -> Float[Array, "{seq_length} 2 height width"]:
     """Counts events per pixel and polarity, with `event_count` events in each frame.
 
@@ -235,7 +236,7 @@ def to_frames_by_count(
 
 @_checked
 def to_voxel_grid(
-    events: Events, n_bins: int, sensor_size: tuple[int, int]
+    events: Events, n_bins: int, sensor_size: tuple[int, int] | list[int]
 ) -> Float[Array, "{n_bins} height width"]:
     r"""Polarities per pixel, divided between the two nearest of `n_bins` points in time.
 
@@ -288,7 +289,7 @@ def to_voxel_grid(
 def to_time_surface(
     events: Events,
     seq_length: int,
-    sensor_size: tuple[int, int],
+    sensor_size: tuple[int, int] | list[int],
     tau: float,
     dt: float = 1e-3,
 ) -> Float[Array, "{seq_length} 2 height width"]:
@@ -362,6 +363,8 @@ def _multiples(n: np.ndarray, unit: float) -> np.ndarray:
 
 
 def _sizes(name: str, length: Any, sensor_size: Any) -> tuple[int, tuple[int, int]]:
+    if len(sensor_size) != 2:
+        raise ValueError(f"`sensor_size` must be (height, width), got {sensor_size}.")
     height, width = (_positive_int("sensor_size")(n) for n in sensor_size)
     return _positive_int(name)(length), (height, width)
 

@@ -9,6 +9,7 @@ from typing import Any
 import equinox as _eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from ._encoder import lif as _lif
@@ -19,10 +20,12 @@ from ._parameters import LIFParameters as LIFParameters
 from ._trace import trace as _trace
 from ._types import NestedNumbers as _NestedNumbers
 from ._types import as_floating as _as_floating
+from ._types import as_integers as _as_integers
 from ._types import checked as _checked
 from ._types import positive_int as _positive_int
 from ._types import positive_number as _positive_number
 from ._types import state_dtype as _state_dtype
+from ._types import to_array as _to_array
 
 _DEFAULT = LIFParameters()
 
@@ -131,10 +134,13 @@ def one_hot(
 
     An array of shape `"*shape k"`. Its derivative is zero.
     """
-    x = jnp.asarray(x)
+    x = _to_array(x)
+    if x.dtype.kind == "b":
+        x = x.astype(np.int32)
     if jnp.issubdtype(x.dtype, jnp.floating):
-        x = jnp.where(x == jnp.round(x), x, -1)
-    return jax.nn.one_hot(x.astype(jnp.int32), _positive_int("k")(k), dtype=dtype)
+        x = jnp.asarray(x)
+        x = jnp.where(x == jnp.round(x), x, -1).astype(jnp.int32)
+    return jax.nn.one_hot(_as_integers("x", x), _positive_int("k")(k), dtype=dtype)
 
 
 @_checked

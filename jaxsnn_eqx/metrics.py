@@ -16,10 +16,12 @@ from ._neuron.recurrent import Recurrent
 from ._over_time import OverTime
 from ._types import NestedNumbers as _NestedNumbers
 from ._types import as_floating as _as_floating
+from ._types import as_mask as _as_mask
 from ._types import as_wide as _as_wide
 from ._types import checked as _checked
 from ._types import positive_number as _positive_number
 from ._types import real_number as _real_number
+from ._types import unsigned as _unsigned
 
 
 @_checked
@@ -41,12 +43,11 @@ def firing_rate(
     - `spikes`: of shape `"time *shape"`.
     - `dt`: length of a step in seconds. Positive. (Keyword only.)
 
-    Spikes of −1 are subtracted: apply `jnp.abs` to signed spikes first.
-    **Derivative:** exact. **NaN** gives NaN.
+    Signed and graded spikes count as 1. **Derivative:** exact. **NaN** gives NaN.
 
     **Raises:** `ValueError` for a `dt` that is not positive.
     """
-    spikes = _as_wide(spikes)
+    spikes = _unsigned(_as_wide(spikes))
     duration = spikes.shape[0] * _positive_number("dt")(dt)
     return spikes.sum(axis=0) / duration
 
@@ -251,8 +252,8 @@ def victor_purpura_distance(
 
     **Arguments:**
 
-    - `a`, `b`: spike trains of shape `"time"`: every value above 0 is one spike. Use `jax.vmap`
-        for several neurons.
+    - `a`, `b`: spike trains of shape `"time"`: every value other than 0 is one spike. Use
+        `jax.vmap` for several neurons.
     - `cost`: cost per second, in hertz; at 0 only the numbers of spikes matter. At least 0.
         (Keyword only.)
     - `dt`: length of a step in seconds. Positive. (Keyword only.)
@@ -277,7 +278,7 @@ def victor_purpura_distance(
 def _victor_purpura(a: Array, b: Array, cost: Array) -> Array:
     # in steps, which are whole numbers and so exact
     steps_a, steps_b = (jnp.arange(x.size, dtype=x.dtype) for x in (a, b))
-    distance = _least_cost(steps_a, a > 0, steps_b, b > 0, cost)
+    distance = _least_cost(steps_a, a != 0, steps_b, b != 0, cost)
     return jnp.where(jnp.isnan(a).any() | jnp.isnan(b).any(), jnp.nan, distance)
 
 
@@ -287,8 +288,8 @@ def victor_purpura_of_times(
     b: Shaped[ArrayLike, " spikes_b"] | _NestedNumbers,
     *,
     cost: float,
-    a_mask: Bool[ArrayLike, " spikes_a"] | None = None,
-    b_mask: Bool[ArrayLike, " spikes_b"] | None = None,
+    a_mask: Bool[ArrayLike, " spikes_a"] | _NestedNumbers | None = None,
+    b_mask: Bool[ArrayLike, " spikes_b"] | _NestedNumbers | None = None,
 ) -> Float[Array, ""]:
     """`victor_purpura_distance` of two lists of spike times, which need not be on a grid.
 
@@ -327,12 +328,13 @@ def victor_purpura_of_times(
     for name, times in (("a", a), ("b", b)):
         if times.ndim != 1:  # the annotation does not check the shape of a list
             raise ValueError(f"`{name}` must have one axis, got shape {times.shape}.")
-    return _victor_purpura_of_times(a, a_mask, b, b_mask, np.asarray(cost, a.dtype))
+    masks = [_mask_of("a", a, a_mask), _mask_of("b", b, b_mask)]
+    return _victor_purpura_of_times(a, masks[0], b, masks[1], np.asarray(cost, a.dtype))
 
 
 @jax.jit
 def _victor_purpura_of_times(
-    a: Array, a_mask: ArrayLike | None, b: Array, b_mask: ArrayLike | None, cost: Array
+    a: Array, a_mask: Array, b: Array, b_mask: Array, cost: Array
 ) -> Array:
     a, a_mask = _in_order(a, a_mask)
     b, b_mask = _in_order(b, b_mask)
@@ -347,8 +349,18 @@ def _cost(cost: float) -> float:
     return cost
 
 
-def _in_order(times: Array, mask: ArrayLike | None) -> tuple[Array, Array]:
-    mask = jnp.ones(times.shape, bool) if mask is None else jnp.asarray(mask)
+def _mask_of(name: str, times: Array, mask: Any) -> Array:
+    if mask is None:
+        return jnp.ones(times.shape, bool)
+    mask = _as_mask(f"{name}_mask", mask)
+    if mask.shape != times.shape:
+        raise ValueError(
+            f"`{name}_mask` must have the shape of `{name}`, {times.shape}, got {mask.shape}."
+        )
+    return mask
+
+
+def _in_order(times: Array, mask: Array) -> tuple[Array, Array]:
     times = jnp.where(mask, times, 0)
     order = jnp.argsort(jnp.where(mask, times, jnp.inf))
     return times[order], mask[order]

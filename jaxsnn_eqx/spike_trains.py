@@ -17,16 +17,11 @@ from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Int, Shaped, UInt8
 
 from ._types import NestedNumbers as _NestedNumbers
+from ._types import at_least_zero as _at_least_zero
 from ._types import checked as _checked
 from ._types import positive_int as _positive_int
 from ._types import spike_dtype as _spike_dtype
-
-
-def _check_length(length: Any) -> None:
-    if isinstance(length, bool) or not isinstance(length, int) or length < 0:
-        raise ValueError(
-            f"`length` must be an int of at least 0 (it is static), got {length!r}."
-        )
+from ._types import to_array as _to_array
 
 
 class PackedSpikes(eqx.Module):
@@ -53,10 +48,9 @@ class PackedSpikes(eqx.Module):
     """
 
     words: UInt8[Array, "words *shape"]
-    length: int = eqx.field(static=True)
+    length: int = eqx.field(static=True, converter=_at_least_zero("length"))
 
     def __check_init__(self):
-        _check_length(self.length)
         if self.words.shape[0] != -(-self.length // 8):
             raise ValueError(
                 f"`words` must have ceil(length / 8) = {-(-self.length // 8)} words for "
@@ -165,11 +159,8 @@ class EventList(eqx.Module):
     value: Shaped[Array, " capacity"]
     mask: Bool[Array, " capacity"]
     dropped: Int[Array, ""]
-    length: int = eqx.field(static=True)
+    length: int = eqx.field(static=True, converter=_at_least_zero("length"))
     shape: tuple[int, ...] = eqx.field(static=True)
-
-    def __check_init__(self):
-        _check_length(self.length)
 
 
 @_checked
@@ -253,7 +244,11 @@ def _dense(events: EventList) -> Array:
 
 def _as_train(spikes: ArrayLike | _NestedNumbers) -> Array:
     # the annotation has checked the shape of an array, but not that of a list
-    spikes = jnp.asarray(spikes)
-    if spikes.ndim == 0:
+    given = _to_array(spikes)
+    if given.ndim == 0:
         raise ValueError('`spikes` must be of shape "time *shape", got a scalar.')
+    spikes = jnp.asarray(given)
+    narrowed = given.dtype.kind in "iu" and spikes.dtype != given.dtype  # by JAX
+    if narrowed and not np.array_equal(spikes, given):
+        raise ValueError(f"`spikes` must fit into {spikes.dtype}, got {given.max()}.")
     return spikes

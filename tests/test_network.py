@@ -330,7 +330,7 @@ def test_a_module_with_state_such_as_batch_norm_is_refused():
         (lambda: snn.OverTime(3), r"`layer` must be callable, got 3"),
         (
             lambda: snn.OverTime(eqx.nn.Linear(6, 2, key=K[0]))(jnp.ones((5, 7))),
-            r"takes 6 `in_features`, got an input of shape \(5, 7\)",
+            r"input has shape \(7,\), expected \(6,\)",
         ),
         (
             lambda: snn.Network([snn.LIF()]).run((), jnp.ones((3, 2)), length=3),

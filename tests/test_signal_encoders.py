@@ -325,10 +325,10 @@ def test_infinities_as_documented():
             "`dtype` must be floating or a signed integer",
         ),
         (lambda: snn.ThresholdEncoder(0.0, 0.0), "the threshold, must be positive, got 0.0"),
-        (lambda: snn.ThresholdEncoder.fit(jnp.ones(1)), "`xs` must have at least two samples"),
+        (lambda: snn.ThresholdEncoder.fit(jnp.ones(1)), "`xs` must have at least two steps"),
         (
             lambda: snn.ThresholdEncoder.fit(jnp.array([1.0, jnp.nan])),
-            "`xs` must have at least two samples, all finite",
+            r"`xs` must be finite, got NaN or infinity in channel \(\)",
         ),
         (lambda: snn.PulseWidthEncoder(1e-3), "`period` must be at least two steps"),
         (

@@ -8,7 +8,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 
 from .._integrate import integrate, map_over_time
 from .._layer import AbstractEncoder, AbstractStatefulLayer
-from .._types import Sample, as_floating, checked
+from .._types import First, Sample, as_first, as_floating, checked
 
 
 class AbstractValueEncoder(AbstractStatefulLayer, AbstractEncoder):
@@ -44,8 +44,9 @@ class AbstractStatelessEncoder(AbstractEncoder):
 
     @final
     @checked
-    def init(self, x: Sample) -> Int[Array, ""]:
+    def init(self, x: First) -> Int[Array, ""]:
         """The time index before the first step: 0."""
+        as_first(x)  # refuses a shape
         return jnp.zeros((), jnp.int32)
 
     @final

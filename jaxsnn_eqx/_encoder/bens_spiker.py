@@ -11,8 +11,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     Constant,
+    First,
     Sample,
     Signal,
+    as_first,
     as_floating,
     as_spikes,
     as_wide,
@@ -112,9 +114,9 @@ class BensSpikerEncoder(AbstractSignalEncoder):
         return len(self.filter) - 1
 
     @checked
-    def init(self, x: Sample) -> BufferState:
+    def init(self, x: First) -> BufferState:
         """A rest of 0 and no samples, for a signal of samples like `x`."""
-        x = as_floating(x)
+        x = as_first(x)
         rest = jnp.zeros_like(x, state_dtype(x), (self.delay + 1, *x.shape))
         return BufferState(rest, jnp.zeros((), jnp.int32))
 
@@ -135,7 +137,8 @@ class BensSpikerEncoder(AbstractSignalEncoder):
         gain = (jnp.abs(rest) - jnp.abs(rest - taps)).sum(axis=0)
         spikes = at_least(self.surrogate, gain - threshold)
         spikes = jnp.where(state.seen >= self.delay, spikes, 0)
-        state = BufferState(rest - taps * spikes[None], state.seen + 1)
+        seen = jnp.minimum(state.seen, self.delay) + 1  # a count of all would run out
+        state = BufferState(rest - taps * spikes[None], seen)
         return state, as_spikes(spikes, self.dtype or x.dtype)
 
     @checked

@@ -11,8 +11,10 @@ from .._surrogate import AbstractSurrogate
 from .._types import (
     AnyInput,
     Constant,
+    First,
     Sample,
     Signal,
+    as_first,
     as_floating,
     as_spikes,
     as_wide,
@@ -66,9 +68,9 @@ class AbstractChangeEncoder(AbstractEncoder):
 
     @final
     @checked
-    def init(self, x: Sample) -> ReferenceState:
+    def init(self, x: First) -> ReferenceState:
         """The state before the first sample, for a signal of samples like `x`."""
-        return ReferenceState(zero_state(as_floating(x)), jnp.zeros((), bool))
+        return ReferenceState(zero_state(as_first(x)), jnp.zeros((), bool))
 
     @final
     @checked

@@ -48,9 +48,9 @@ class DeltaEncoder(AbstractChangeEncoder):
     contain it. An **infinity** fires at both, but gives NaN as the first sample, or after
     another infinity of its sign.
 
-    Source: Lichtsteiner, Posch & Delbruck, "A 128×128 120 dB 15 μs latency asynchronous
-    temporal contrast vision sensor", IEEE Journal of Solid-State Circuits 43 (2008); snnTorch's
-    `spikegen.delta`, which compares the first sample with 0.
+    Source: snnTorch's `spikegen.delta`, which compares the first sample with 0. The pixels of
+    Lichtsteiner, Posch & Delbruck, IEEE Journal of Solid-State Circuits 43 (2008), compare the
+    logarithm of the intensity with that at their last event, which is `StepForwardEncoder`.
     """
 
     threshold: Constant = eqx.field(converter=constant("threshold", positive=True))

@@ -16,7 +16,9 @@ from .._parameters import (
 )
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
+    First,
     Sample,
+    as_first,
     as_floating,
     checked,
     optional_positive_int,
@@ -120,9 +122,9 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
         check_params(self.params, self.dt)
 
     @checked
-    def init(self, x: Sample) -> Float[Array, "*shape"]:
+    def init(self, x: First) -> Float[Array, "*shape"]:
         """Potentials of 0 for values like `x`, in float32 or wider."""
-        return zero_state(as_floating(x))
+        return zero_state(as_first(x))
 
     @checked
     def step(

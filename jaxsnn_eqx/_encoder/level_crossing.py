@@ -10,8 +10,10 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     AnyInput,
+    First,
     NestedNumbers,
     Sample,
+    as_first,
     as_floating,
     as_spikes,
     as_wide,
@@ -93,9 +95,9 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
             raise ValueError(f"`levels` must increase, got {levels}.")
 
     @checked
-    def init(self, x: Sample) -> ReferenceState:
+    def init(self, x: First) -> ReferenceState:
         """The state before the first sample, for a signal of samples like `x`."""
-        x = as_floating(x)
+        x = as_first(x)
         above = jnp.zeros_like(x, state_dtype(x), (*x.shape, len(self.levels)))
         return ReferenceState(above, jnp.zeros((), bool))
 

@@ -9,7 +9,9 @@ from .._membrane import lif_step
 from .._parameters import LIFParameters, as_parameters, check_dt
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
+    First,
     Sample,
+    as_first,
     as_floating,
     checked,
     optional_positive_int,
@@ -80,9 +82,9 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
 
     @checked
-    def init(self, x: Sample) -> Float[Array, "*shape"]:
+    def init(self, x: First) -> Float[Array, "*shape"]:
         """Potentials of 0 for values like `x`, in float32 or wider."""
-        return zero_state(as_floating(x))
+        return zero_state(as_first(x))
 
     @checked
     def step(
@@ -139,9 +141,9 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
 
     @checked
-    def init(self, x: Sample) -> Float[Array, "*shape"]:
+    def init(self, x: First) -> Float[Array, "*shape"]:
         """Potentials of 0 for currents like `x`, in float32 or wider."""
-        return zero_state(as_floating(x))
+        return zero_state(as_first(x))
 
     @checked
     def step(

@@ -11,7 +11,9 @@ from .._membrane import lif_step
 from .._parameters import LIFParameters, as_parameters, check_dt
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
+    First,
     Sample,
+    as_first,
     as_floating,
     as_spikes,
     checked,
@@ -92,9 +94,9 @@ class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
 
     @checked
-    def init(self, x: Sample) -> FirstSpikeState:
+    def init(self, x: First) -> FirstSpikeState:
         """Potentials of 0 and no spike yet, for values like `x`, in float32 or wider."""
-        zeros = zero_state(as_floating(x))
+        zeros = zero_state(as_first(x))
         return FirstSpikeState(zeros, zeros + 1)
 
     @checked

@@ -12,8 +12,10 @@ from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     AnyInput,
     Constant,
+    First,
     Sample,
     Signal,
+    as_first,
     as_floating,
     as_spikes,
     as_wide,
@@ -31,7 +33,7 @@ from .rules import met, signed_spikes
 
 
 class WindowState(NamedTuple):
-    """The last samples, `"window *shape"`, zero before the first, and the number of samples."""
+    """The last samples, `"window *shape"`, zero before the first, and how many they are."""
 
     samples: Float[Array, "window *shape"]
     seen: Int[Array, ""]
@@ -44,7 +46,7 @@ class WindowState(NamedTuple):
     def push(self, sample: Array) -> "WindowState":
         """The window with `sample` in place of the oldest."""
         samples = jnp.concatenate([self.samples[1:], sample[None]])
-        return WindowState(samples, self.seen + 1)
+        return WindowState(samples, jnp.minimum(self.seen, len(samples) - 1) + 1)
 
 
 class MovingWindowEncoder(AbstractSignalEncoder):
@@ -106,9 +108,9 @@ class MovingWindowEncoder(AbstractSignalEncoder):
         refuse_unsigned(self.dtype)
 
     @checked
-    def init(self, x: Sample) -> WindowState:
+    def init(self, x: First) -> WindowState:
         """An empty window, for a signal of samples like `x`."""
-        x = as_floating(x)
+        x = as_first(x)
         samples = jnp.zeros_like(x, state_dtype(x), (self.window, *x.shape))
         return WindowState(samples, jnp.zeros((), jnp.int32))
 

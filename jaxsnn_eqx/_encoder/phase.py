@@ -37,6 +37,8 @@ class PhaseEncoder(AbstractStatelessEncoder):
 
     Values outside [0, 1], infinities included, are clipped to it. **NaN** gives NaN.
 
+    The step is an int32, so the phases slip after 2^31 steps if `bits` is no power of 2.
+
     **Derivative:** straight-through, since a digit has no derivative. In phase $k$ it is
     $w_k / \sum_j w_j^2$: of all derivatives for which the weighted sum of a period has the
     derivative 1 with respect to $x$, this is the smallest. Zero outside [0, 1]. In forward and

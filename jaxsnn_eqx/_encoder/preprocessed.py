@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
 from .._layer import AbstractEncoder, stateless
-from .._types import AnyInput, as_floating, checked
+from .._types import AnyFirst, AnyInput, as_first, as_floating, checked
 
 
 def _as_value_encoder(encoder: AbstractEncoder) -> AbstractEncoder:
@@ -58,9 +58,9 @@ class Preprocessed(AbstractEncoder):
         return self.encoder.seq_length
 
     @checked
-    def init(self, x: AnyInput) -> PyTree:
+    def init(self, x: AnyFirst) -> PyTree:
         """The state of `encoder` for the output of `fn` on values like `x`."""
-        return self.encoder.init(self._preprocess(x))
+        return self.encoder.init(self._preprocess(as_first(x)))
 
     @checked
     def step(
@@ -76,4 +76,12 @@ class Preprocessed(AbstractEncoder):
         return self.encoder.run_chunk(state, self._preprocess(xs), length, key)
 
     def _preprocess(self, x: Any) -> Array:
-        return as_floating(jnp.asarray(self.fn(as_floating(x))))
+        x = as_floating(x)
+        try:
+            return as_floating(jnp.asarray(self.fn(x)))
+        except (TypeError, ValueError) as error:
+            said = str(error).partition("\n")[0]
+            raise ValueError(
+                f"`fn` (`{type(self.fn).__name__}`) does not take values of shape {x.shape}: "
+                f"{said} In a batch, use `jax.vmap`."
+            ) from error

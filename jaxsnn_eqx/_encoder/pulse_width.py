@@ -12,8 +12,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 from .._layer import AbstractTimed
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
+    First,
     Sample,
     Signal,
+    as_first,
     as_floating,
     as_spikes,
     checked,
@@ -116,9 +118,9 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
         return jnp.asarray(steps, jnp.float32)[t % self.period_steps]
 
     @checked
-    def init(self, x: Sample) -> CarrierState:
+    def init(self, x: First) -> CarrierState:
         """The start of a period, for a signal of samples like `x`."""
-        return CarrierState(zero_state(as_floating(x)), jnp.zeros((), jnp.int32))
+        return CarrierState(zero_state(as_first(x)), jnp.zeros((), jnp.int32))
 
     @checked
     def step(
@@ -132,11 +134,10 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
         x = as_floating(x)
         sample = x.astype(state.passed.dtype)
         carrier = jnp.broadcast_to(self.carrier(state.t).astype(sample.dtype), sample.shape)
-        passed = jnp.where(state.t % self.period_steps == 0, 0, state.passed)
+        passed = jnp.where(state.t == 0, 0, state.passed)
         spikes = at_least(self.surrogate, carrier - sample) * (1 - passed)
-        return CarrierState(passed + spikes, state.t + 1), as_spikes(
-            spikes, self.dtype or x.dtype
-        )
+        state = CarrierState(passed + spikes, (state.t + 1) % self.period_steps)
+        return state, as_spikes(spikes, self.dtype or x.dtype)
 
     @checked
     def decode(self, spikes: Signal) -> Float[Array, "time *shape"]:

@@ -28,8 +28,12 @@ def _ranks(surrogate: AbstractSurrogate, x: Array) -> Array:
 @_ranks.defjvp
 def _ranks_jvp(surrogate, primals, tangents):
     (x,), (x_dot,) = primals, tangents
-    ahead = surrogate.derivative(x[None, :] - x[:, None])
-    return _ranks(surrogate, x), ahead @ x_dot - ahead.sum(axis=1) * x_dot
+    difference = x[None, :] - x[:, None]
+    known = ~jnp.isnan(difference)
+    ahead = jnp.where(known, surrogate.derivative(jnp.where(known, difference, 0)), 0)
+    ranks_dot = ahead @ x_dot - ahead.sum(axis=1) * x_dot
+    own = jnp.where(jnp.isnan(x), x, 0) * x_dot  # a NaN stays in its own place
+    return _ranks(surrogate, x), jnp.where(jnp.isnan(x), own, ranks_dot)
 
 
 class RankOrderEncoder(AbstractStatelessEncoder):

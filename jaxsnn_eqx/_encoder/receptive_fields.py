@@ -138,5 +138,9 @@ class GaussianReceptiveFields(eqx.Module):
                 f"{xs.shape}."
             )
         shape = (*xs.shape, centres.shape[-1])
-        z = (x - jnp.broadcast_to(centres, shape)) / jnp.broadcast_to(widths, shape)
-        return jnp.exp(-0.5 * z * z).astype(xs.dtype)
+        # an infinity has the response 0, and no derivative that shared fields would see
+        finite = ~jnp.isinf(x)
+        distance = jnp.where(finite, x, 0) - jnp.broadcast_to(centres, shape)
+        z = distance / jnp.broadcast_to(widths, shape)
+        response = jnp.where(finite, jnp.exp(-0.5 * z * z), 0)
+        return response.astype(xs.dtype)

@@ -10,8 +10,10 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     Constant,
+    First,
     Sample,
     Signal,
+    as_first,
     as_floating,
     as_spikes,
     checked,
@@ -107,9 +109,9 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
         refuse_unsigned(self.dtype)
 
     @checked
-    def init(self, x: Sample) -> SentState:
+    def init(self, x: First) -> SentState:
         """A reconstruction of 0, for a signal of samples like `x`."""
-        return SentState(zero_state(as_floating(x)))
+        return SentState(zero_state(as_first(x)))
 
     @checked
     def step(

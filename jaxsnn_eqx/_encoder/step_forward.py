@@ -9,8 +9,10 @@ from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     AnyInput,
     Constant,
+    First,
     Sample,
     Signal,
+    as_first,
     as_floating,
     as_spikes,
     checked,
@@ -88,9 +90,9 @@ class StepForwardEncoder(AbstractSignalEncoder):
         refuse_unsigned(self.dtype)
 
     @checked
-    def init(self, x: Sample) -> ReferenceState:
+    def init(self, x: First) -> ReferenceState:
         """The state before the first sample, for a signal of samples like `x`."""
-        return ReferenceState(zero_state(as_floating(x)), jnp.zeros((), bool))
+        return ReferenceState(zero_state(as_first(x)), jnp.zeros((), bool))
 
     @checked
     def step(

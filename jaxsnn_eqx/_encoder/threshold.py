@@ -66,10 +66,15 @@ class ThresholdEncoder(AbstractChangeEncoder):
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
-        if not isinstance(self.factor, jax.Array) and np.min(self.threshold) <= 0:
+        if isinstance(self.factor, jax.Array):
+            return
+        thresholds = np.asarray(self.threshold)
+        if (thresholds <= 0).any():
+            first = tuple(np.argwhere(thresholds <= 0)[0].tolist())
+            of_channel = f" in channel {first}, which may be constant" if first else ""
             raise ValueError(
                 "`mean_change + factor * std_change`, the threshold, must be positive, got "
-                f"{self.threshold}."
+                f"{thresholds[first]}{of_channel}."
             )
 
     @property
@@ -89,19 +94,40 @@ class ThresholdEncoder(AbstractChangeEncoder):
         cls,
         xs: Signal,
         factor: Any = 1.0,
+        *,
+        axis: int | None = None,
         **fields: Any,
     ) -> "ThresholdEncoder":
         """An encoder with the statistics of the signal `xs`, computed for each channel.
 
         **Arguments:**
 
-        - `xs`: training data, `"time *shape"`, at least two samples; concrete, not traced.
+        - `xs`: training data, `"time *shape"`, at least two steps; concrete, not traced. With
+            `axis`, several such signals.
         - `factor`, `fields`: the other arguments of `ThresholdEncoder`.
+        - `axis`: the axis of `xs` along which the signals lie: 0 for `"samples time *shape"`.
+            Changes from one signal to the next are not counted. (Keyword only.)
+
+        **Raises:** `ValueError` for a channel that is constant or not finite.
         """
-        changes = np.abs(np.diff(np.asarray(xs, float), axis=0))
-        if changes.shape[0] == 0 or not np.isfinite(changes).all():
+        signals = np.asarray(xs, float)
+        if axis is None:
+            signals = signals[None]
+        elif signals.ndim < 2 or not -signals.ndim <= axis < signals.ndim:
             raise ValueError(
-                "`xs` must have at least two samples, all finite, to compute a threshold; got "
-                f"shape {np.shape(xs)}."
+                f"`axis` must be an axis of `xs` beside time, got {axis} and shape "
+                f"{signals.shape}."
             )
+        else:
+            signals = np.moveaxis(signals, axis, 0)
+        changes = np.abs(np.diff(signals, axis=1)).reshape(-1, *signals.shape[2:])
+        if changes.shape[0] == 0:
+            raise ValueError(
+                "`xs` must have at least two steps, to compute a threshold; got shape "
+                f"{np.shape(xs)}."
+            )
+        wrong = np.argwhere(~np.isfinite(changes))
+        if wrong.size:
+            channel = tuple(wrong[0, 1:].tolist())
+            raise ValueError(f"`xs` must be finite, got NaN or infinity in channel {channel}.")
         return cls(changes.mean(axis=0), changes.std(axis=0), factor, **fields)

@@ -18,8 +18,8 @@ from .._parameters import (
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     Constant,
-    Sample,
-    as_floating,
+    First,
+    as_first,
     as_spikes,
     checked,
     constant,
@@ -94,7 +94,7 @@ class ALIF(AbstractNeuron):
     for when to detach the reset. **Threshold, NaN and infinities:** as `LIF`.
 
     Source: Bellec et al., "A solution to the learning dilemma for recurrent networks of spiking
-    neurons", Nature Communications 11 (2020), equations 6 to 8, with the reset of `LIF`.
+    neurons", Nature Communications 11 (2020), "Neuron models", with the reset of `LIF`.
     """
 
     params: AnyLIFParameters = eqx.field(
@@ -121,9 +121,9 @@ class ALIF(AbstractNeuron):
         warn_of_tau_syn("ALIF", self.params)
 
     @checked
-    def init(self, x: Sample) -> AdaptiveState:
+    def init(self, x: First) -> AdaptiveState:
         """Potentials and adaptations of 0 for an input like `x`, in float32 or wider."""
-        x = as_floating(x)
+        x = as_first(x)
         zeros = zero_state(x)
         remaining = refractory_zeros(zeros, self.refractory, self.dt)
         return AdaptiveState(zeros, zero_state(x), remaining)

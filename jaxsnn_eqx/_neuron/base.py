@@ -13,7 +13,9 @@ from .._membrane import fire_and_reset, hold_refractory
 from .._parameters import AnyLIFParameters, LIFParameters
 from .._surrogate import AbstractSurrogate
 from .._types import (
+    First,
     Sample,
+    as_first,
     as_floating,
     as_spikes,
     checked,
@@ -97,9 +99,9 @@ class AbstractMembrane(AbstractNeuron):
 
     @final
     @checked
-    def init(self, x: Sample) -> MembraneState:
+    def init(self, x: First) -> MembraneState:
         """Potentials of 0 for an input like `x`, in float32 or wider."""
-        zeros = zero_state(as_floating(x))
+        zeros = zero_state(as_first(x))
         return MembraneState(zeros, refractory_zeros(zeros, self.refractory, self.dt))
 
     @final

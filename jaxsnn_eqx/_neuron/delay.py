@@ -7,7 +7,9 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from .._layer import AbstractLayer, AbstractTimed
 from .._types import (
+    First,
     Sample,
+    as_first,
     as_floating,
     checked,
     constant_like,
@@ -69,9 +71,9 @@ class Delay(AbstractLayer, AbstractTimed):
         return np.round(np.asarray(self.delay) / self.dt).astype(int)
 
     @checked
-    def init(self, x: Sample) -> Float[Array, "delay *shape"]:
+    def init(self, x: First) -> Float[Array, "delay *shape"]:
         """The input before the first step, which is 0: the last one is the latest."""
-        zeros = zero_state(as_floating(x))
+        zeros = zero_state(as_first(x))
         longest = int(self._steps.max(initial=0))
         return jnp.broadcast_to(zeros[None], (longest, *zeros.shape))
 

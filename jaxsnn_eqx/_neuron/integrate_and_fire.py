@@ -10,8 +10,8 @@ from .._membrane import accumulate
 from .._parameters import AnyLIFParameters, LIFParameters, parameters_of
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
-    Sample,
-    as_floating,
+    First,
+    as_first,
     checked,
     optional_positive_int,
     positive_number,
@@ -129,9 +129,9 @@ class Integrator(AbstractNeuron):
         warn_of_tau_syn("Integrator", self.params)
 
     @checked
-    def init(self, x: Sample) -> MembraneState:
+    def init(self, x: First) -> MembraneState:
         """Potentials of 0 for an input like `x`, in float32 or wider."""
-        return MembraneState(zero_state(as_floating(x)))
+        return MembraneState(zero_state(as_first(x)))
 
     @checked
     def advance(

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, Shaped
 from .._membrane import integrate_membrane
 from .._parameters import AnyLIFParameters, LIFParameters, check_params, parameters_of
 from .._types import (
-    Sample,
-    as_floating,
+    First,
+    as_first,
     checked,
     optional_positive_int,
     positive_number,
@@ -65,9 +65,9 @@ class LI(AbstractNeuron):
         warn_of_tau_syn("LI", self.params)
 
     @checked
-    def init(self, x: Sample) -> MembraneState:
+    def init(self, x: First) -> MembraneState:
         """Potentials of 0 for an input like `x`, in float32 or wider."""
-        return MembraneState(zero_state(as_floating(x)))
+        return MembraneState(zero_state(as_first(x)))
 
     @checked
     def advance(

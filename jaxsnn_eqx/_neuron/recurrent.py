@@ -2,7 +2,7 @@
 
 import functools as ft
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ from .._integrate import integrate
 from .._layer import AbstractLayer, AbstractTimed
 from .._over_time import OverTime
 from .._platforms import traced_for
-from .._types import Sample, as_floating, checked, zero_state
+from .._types import First, Sample, as_first, as_floating, checked, zero_state
 from .base import AbstractNeuron
 
 
@@ -88,9 +88,9 @@ class Recurrent(AbstractLayer, AbstractTimed):
         return self.layer.checkpoint_every
 
     @checked
-    def init(self, x: Sample) -> RecurrentState:
+    def init(self, x: First) -> RecurrentState:
         """The layer's first state, and an output of 0 before it, for an input like `x`."""
-        x = as_floating(x)
+        x = as_first(x)
         state = self.layer.init(x)
         return RecurrentState(state, zero_state(x))
 
@@ -108,22 +108,35 @@ class Recurrent(AbstractLayer, AbstractTimed):
 
         - `state`: from `init`, or from the step before.
         - `x`: the input current of this step (dimensionless), of shape `"*shape"`.
-        - `key`: passed to `layer`. (Keyword only.)
+        - `key`: ignored. (Keyword only.)
         """
         x = as_floating(x)
-        lateral = self.linear(state.out)
-        current = x.astype(state.out.dtype) + lateral.astype(state.out.dtype)
-        inner, out = self.layer.advance(state.layer, current, x.dtype)
-        return RecurrentState(inner, out.astype(state.out.dtype)), out
+        return self._advance(state, x.astype(state.out.dtype), x.dtype)
+
+    def _advance(self, state: RecurrentState, x: Array, dtype: Any):
+        """`step` for an input of the state's dtype; the output is of `dtype`."""
+        current = x + self._lateral(state.out).astype(x.dtype)
+        inner, out = self.layer.advance(state.layer, current, dtype)
+        return RecurrentState(inner, out.astype(x.dtype)), out
+
+    def _lateral(self, out: Array) -> Array:
+        said = f"`linear` must map the neurons' output, of shape {out.shape}, to that shape"
+        try:
+            lateral = self.linear(out)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{said}: {str(error).partition(chr(10))[0]}") from error
+        if lateral.shape != out.shape:
+            raise ValueError(f"{said}, got {lateral.shape}.")
+        return lateral
 
     def run_chunk(
         self, state: RecurrentState, xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[RecurrentState, Array]:
         """`step` over time, with the derivative of `linear` computed outside of the loop."""
-        return _run(self, state, xs, key)
+        return _run(self, state, xs.astype(state.out.dtype), xs.dtype)
 
 
-def _run(recurrent: Recurrent, state: RecurrentState, xs: Array, key: PRNGKeyArray | None):
+def _run(recurrent: Recurrent, state: RecurrentState, xs: Array, dtype: Any):
     """`integrate`, with the derivative for `linear` computed outside of the loop.
 
     A change of the weights of `linear` changes the layer's input at each step by that change,
@@ -131,15 +144,15 @@ def _run(recurrent: Recurrent, state: RecurrentState, xs: Array, key: PRNGKeyArr
     contribution is a tangent of the input, which one product over time computes. Inside the
     loop the weights of `linear` have a tangent of zero.
     """
-    arrays, static = eqx.partition((recurrent, state, xs, key), eqx.is_array)
+    arrays, static = eqx.partition((recurrent, state, xs), eqx.is_array)
     inexact, other = eqx.partition(arrays, eqx.is_inexact_array)
     platform = traced_for.value
 
     def integrated(inexact, other):
-        recurrent, state, xs, key = eqx.combine(inexact, other, static)
+        recurrent, state, xs = eqx.combine(inexact, other, static)
         with traced_for(platform):  # also later, when the derivative is traced
             out = integrate(
-                lambda state, x: recurrent.step(state, x, key=key),
+                lambda state, x: recurrent._advance(state, x, dtype),
                 state,
                 xs,
                 checkpoint_every=recurrent.checkpoint_every,
@@ -153,10 +166,10 @@ def _run(recurrent: Recurrent, state: RecurrentState, xs: Array, key: PRNGKeyArr
     @run.defjvp
     def run_jvp(primals, tangents):
         inexact, other = primals
-        recurrent_dot, state_dot, xs_dot, key_dot = tangents[0]
+        recurrent_dot, state_dot, xs_dot = tangents[0]
         integrate_inexact = ft.partial(integrated, other=other)
         out, linearized, fixed = jax.linearize(integrate_inexact, inexact, has_aux=True)
-        recurrent, state, _, _ = eqx.combine(inexact, other, static)
+        recurrent, state, _ = eqx.combine(inexact, other, static)
         outs = eqx.combine(out, fixed)[1].astype(state.out.dtype)
         before = jnp.concatenate([state.out[None], outs])[:-1]
         weights, rest = eqx.partition(recurrent.linear, eqx.is_inexact_array)
@@ -168,7 +181,7 @@ def _run(recurrent: Recurrent, state: RecurrentState, xs: Array, key: PRNGKeyArr
         still = jax.tree.map(jnp.zeros_like, recurrent_dot.linear)
         recurrent_dot = eqx.tree_at(lambda r: r.linear, recurrent_dot, still)
         xs_dot = xs_dot + lateral_dot.astype(xs_dot.dtype)
-        out_dot = linearized((recurrent_dot, state_dot, xs_dot, key_dot))
+        out_dot = linearized((recurrent_dot, state_dot, xs_dot))
         return (out, fixed), (out_dot, jax.tree.map(_float0, fixed))
 
     return eqx.combine(*run(inexact, other))

@@ -11,8 +11,9 @@ from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
 from .._membrane import decay, one_if_close
 from .._parameters import Fixed, check_above, check_dt, grown
 from .._types import (
+    First,
     NestedNumbers,
-    Sample,
+    as_first,
     as_floating,
     checked,
     constant_like,
@@ -160,9 +161,9 @@ class Synapse(AbstractNeuron):
         return self.neuron.checkpoint_every
 
     @checked
-    def init(self, x: Sample) -> SynapseState:
+    def init(self, x: First) -> SynapseState:
         """The state of `neuron`, and currents of 0, for an input like `x`."""
-        return SynapseState(self.neuron.init(x), zero_state(as_floating(x)))
+        return SynapseState(self.neuron.init(x), zero_state(as_first(x)))
 
     @checked
     def advance(
