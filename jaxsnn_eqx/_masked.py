@@ -84,7 +84,13 @@ def _run_masked(
 ) -> tuple[PyTree, Array]:
     shape = xs.shape[1:]
     first = jnp.zeros_like(xs, shape=shape)
-    out = eqx.filter_eval_shape(lambda s, x: layer.step(s, x, key=key)[1], state, first)
+    try:
+        out = eqx.filter_eval_shape(lambda s, x: layer.step(s, x, key=key)[1], state, first)
+    except TypeError as error:
+        raise ValueError(
+            "`state` must be from `layer.init` of an input like one step of `xs`, of shape "
+            f"{shape}: {str(error).partition(chr(10))[0]}"
+        ) from error
     carry = (state, jnp.zeros(out.shape, out.dtype))
     # The skipped steps are computed too, and their result is dropped. With a NaN in the
     # padding, the derivative of the dropped part would be 0 times NaN, and so NaN.

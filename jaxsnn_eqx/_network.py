@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
 import equinox as eqx
@@ -71,6 +71,10 @@ class Network(AbstractLayer):
             raise ValueError(
                 "`layers` must be a list of layers, `Network([...])`, got "
                 f"`{type(layers).__name__}`."
+            )
+        if not isinstance(layers, Iterable):
+            raise ValueError(
+                f"`layers` must be a list of layers, `Network([...])`, got {layers!r}."
             )
         self.layers = tuple(layers)
         self.checkpoint_every = checkpoint_every

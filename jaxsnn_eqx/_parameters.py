@@ -12,7 +12,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, UInt
 
-from ._types import NestedNumbers, positive_number, real_number
+from ._types import NestedNumbers, as_shape, positive_number, real_number
 
 _TRAINABLE = (
     " To train it, or to give each neuron its own, use `LearnableLIFParameters`; in an "
@@ -175,6 +175,7 @@ class LearnableLIFParameters(eqx.Module):
         v_reset: ArrayLike | NestedNumbers | None = None,
         r: ArrayLike | NestedNumbers | None = None,
     ):
+        shape, params = as_shape(shape), as_parameters(params)
         given = {
             "tau_mem": tau_mem,
             "v_th": v_th,

@@ -330,7 +330,38 @@ def spike_dtype(dtype: DTypeLike | None) -> Any:
     """A converter to the dtype of the spikes; `None` stands for the dtype of the input."""
     if dtype is None:
         return None
-    dtype = jnp.dtype(dtype)
-    if jnp.issubdtype(dtype, jnp.complexfloating) or dtype.kind not in "fVbiu":
-        raise ValueError(f"`dtype` must be a floating, boolean or integer dtype, got {dtype}.")
-    return dtype
+    try:
+        found = jnp.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or jnp.issubdtype(found, jnp.complexfloating) or found.kind not in "fVbiu":
+        raise ValueError(
+            f"`dtype` must be a floating, boolean or integer dtype, got {dtype!r}."
+        )
+    return found
+
+
+def flag(name: str) -> Callable[[Any], bool]:
+    """A converter to a `bool`."""
+
+    def convert(value: bool) -> bool:
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(
+                f"`{name}` must be True or False (it is static), got {value!r} of type "
+                f"{type(value).__name__}."
+            )
+        return bool(value)
+
+    return convert
+
+
+def as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a layer as a tuple."""
+    sizes = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
+    for size in sizes:
+        whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+        if not whole or size < 0:
+            raise ValueError(
+                f"`shape` must be an int of at least 0, or a tuple of them, got {shape!r}."
+            )
+    return tuple(map(int, sizes))

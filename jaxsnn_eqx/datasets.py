@@ -34,7 +34,7 @@ def yin_yang(
     - `seed`: for NumPy's generator, an int of at least 0; the same seed gives the same points.
     - `size`: number of points, at least 1.
     - `r_big`: radius of the symbol, which is centred at `(r_big, r_big)`. Positive.
-    - `r_small`: radius of the dots. Positive and below `r_big / 2`.
+    - `r_small`: radius of the dots. At least `r_big / 100`, and below `r_big / 2`.
     - `mirror`: append `2 · r_big − x` and `2 · r_big − y` (in the paper `1 − x`, `1 − y`), so
         that all points have the same sum, and every large coordinate has a small counterpart.
     - `bias`: append this constant as the last feature; `None` appends none.
@@ -52,8 +52,11 @@ def yin_yang(
     seed = at_least_zero("seed")(seed)
     r_big = positive_number("r_big")(r_big)
     r_small = positive_number("r_small")(r_small)
-    if r_small >= r_big / 2:
-        raise ValueError(f"`r_small` must be below `r_big` / 2 = {r_big / 2}, got {r_small}.")
+    if not r_big / 100 <= r_small < r_big / 2:  # points in tiny dots would never be found
+        raise ValueError(
+            f"`r_small` must be at least `r_big` / 100 = {r_big / 100} and below `r_big` / 2, "
+            f"got {r_small}."
+        )
     rng = np.random.default_rng(seed)
     classes = rng.permutation(np.arange(size) % 3).astype(np.int32)
     points = np.empty((size, 2))

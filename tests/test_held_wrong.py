@@ -495,3 +495,43 @@ def test_arrays_in_static_fields_are_refused():
 
     with pytest.raises(ValueError, match="`slope` of `Static` is a static field"):
         jax.grad(lambda slope: Static(slope)(0.5))(jnp.array(2.0))
+
+
+def make(key):
+    linear = eqx.nn.Linear(4, 3, key=key)
+    return (
+        snn.fluctuation_driven(linear, rate=250.0, key=key),
+        snn.GaussianReceptiveFields.evenly(4, shape=(2,)),
+        snn.LearnableLIFEncoder(3, 5),
+        snn.LIF(snn.LearnableLIFParameters(3, tau_mem=[5e-3, 1e-2, 2e-2])),
+        snn.Synapse(snn.ALIF(), jnp.array(5e-3)),
+        snn.Recurrent(snn.LIF(), eqx.nn.Linear(3, 3, key=key)),
+        snn.Network([snn.DirectEncoder(3), snn.OverTime(linear), snn.LI()]),
+    )
+
+
+def test_what_builds_models_runs_under_transformations():
+    key = jax.random.key(0)
+    expected = make(key)
+    shapes = eqx.filter_eval_shape(make, key)
+    batch = eqx.filter_jit(eqx.filter_vmap(make))(jax.random.split(key, 2))
+    compiled = eqx.filter_jit(make)(key)
+    leaves = [jax.tree.leaves(tree) for tree in (expected, shapes, batch, compiled)]
+    for right, shape, two, one in zip(*leaves, strict=True):
+        if eqx.is_array(right):
+            assert shape.shape == one.shape == right.shape
+            assert two.shape == (2, *right.shape)
+            if jnp.issubdtype(right.dtype, jnp.floating):
+                np.testing.assert_allclose(one, right, rtol=1e-5, atol=1e-7)
+
+
+def test_statistics_of_a_traced_signal_are_refused_in_words():
+    with pytest.raises(ValueError, match="`xs` must be concrete"):
+        jax.jit(lambda xs: snn.ThresholdEncoder.fit(xs)(xs))(jnp.arange(5.0))
+
+
+def test_the_state_of_every_neuron_can_be_donated():
+    x = jnp.ones(3)
+    for layer in (snn.LIF(), snn.ALIF(), snn.Synapse(snn.LIF()), snn.Network([snn.LIF()])):
+        step = jax.jit(layer.step, donate_argnums=0)
+        assert step(layer.init(x), x)[1].shape == (3,)

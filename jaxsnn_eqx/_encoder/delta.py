@@ -4,7 +4,7 @@ import equinox as eqx
 from jax.typing import DTypeLike
 
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
-from .._types import Constant, constant, spike_dtype
+from .._types import Constant, constant, flag, spike_dtype
 from .change import AbstractChangeEncoder
 
 
@@ -54,6 +54,6 @@ class DeltaEncoder(AbstractChangeEncoder):
     """
 
     threshold: Constant = eqx.field(converter=constant("threshold", positive=True))
-    signed: bool = eqx.field(default=True, static=True)
+    signed: bool = eqx.field(default=True, static=True, converter=flag("signed"))
     surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)

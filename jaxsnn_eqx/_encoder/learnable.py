@@ -20,7 +20,9 @@ from .._types import (
     Sample,
     as_first,
     as_floating,
+    as_shape,
     checked,
+    flag,
     optional_positive_int,
     positive_int,
     positive_number,
@@ -88,7 +90,7 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
-    detach_reset: bool = eqx.field(default=False, static=True)
+    detach_reset: bool = eqx.field(default=False, static=True, converter=flag("detach_reset"))
 
     def __init__(
         self,
@@ -101,6 +103,7 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
         dtype: DTypeLike | None = None,
         detach_reset: bool = False,
     ):
+        shape, dt = as_shape(shape), positive_number("dt")(dt)
         self.gain = jnp.ones(shape)
         self.bias = jnp.zeros(shape)
         if isinstance(params, LIFParameters):

@@ -14,6 +14,7 @@ from .._types import (
     as_first,
     as_floating,
     checked,
+    flag,
     optional_positive_int,
     positive_int,
     positive_number,
@@ -76,7 +77,7 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
-    detach_reset: bool = eqx.field(default=False, static=True)
+    detach_reset: bool = eqx.field(default=False, static=True, converter=flag("detach_reset"))
 
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
@@ -135,7 +136,7 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
-    detach_reset: bool = eqx.field(default=False, static=True)
+    detach_reset: bool = eqx.field(default=False, static=True, converter=flag("detach_reset"))
 
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)

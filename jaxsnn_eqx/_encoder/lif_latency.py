@@ -17,6 +17,7 @@ from .._types import (
     as_floating,
     as_spikes,
     checked,
+    flag,
     optional_positive_int,
     positive_int,
     positive_number,
@@ -88,7 +89,7 @@ class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
-    detach_reset: bool = eqx.field(default=False, static=True)
+    detach_reset: bool = eqx.field(default=False, static=True, converter=flag("detach_reset"))
 
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)

@@ -10,6 +10,7 @@ from .._draws import bernoulli
 from .._layer import AbstractTimed
 from .._types import (
     as_spikes,
+    flag,
     optional_positive_int,
     positive_number,
     refuse_unsigned,
@@ -73,7 +74,7 @@ class PoissonEncoder(AbstractStatelessEncoder, AbstractTimed):
         default=100.0, static=True, converter=positive_number("max_rate")
     )
     dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
-    signed: bool = eqx.field(default=False, static=True)
+    signed: bool = eqx.field(default=False, static=True, converter=flag("signed"))
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):

@@ -19,6 +19,7 @@ from .._types import (
     checked,
     constant,
     constant_like,
+    flag,
     optional_positive_int,
     refuse_unsigned,
     spike_dtype,
@@ -98,7 +99,7 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
     """
 
     threshold: Constant = eqx.field(converter=constant("threshold", positive=True))
-    graded: bool = eqx.field(default=True, static=True)
+    graded: bool = eqx.field(default=True, static=True, converter=flag("graded"))
     surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
     checkpoint_every: int | None = eqx.field(
         default=None, static=True, converter=optional_positive_int("checkpoint_every")

@@ -6,10 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import DTypeLike
 
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
-from .._types import Constant, Signal, checked, constant, fixed, spike_dtype
+from .._types import Constant, Signal, checked, constant, fixed, flag, spike_dtype
 from .change import AbstractChangeEncoder
 
 
@@ -61,7 +62,7 @@ class ThresholdEncoder(AbstractChangeEncoder):
     mean_change: float | tuple = eqx.field(static=True, converter=fixed("mean_change"))
     std_change: float | tuple = eqx.field(static=True, converter=fixed("std_change"))
     factor: Constant = eqx.field(default=1.0, converter=constant("factor"))
-    signed: bool = eqx.field(default=True, static=True)
+    signed: bool = eqx.field(default=True, static=True, converter=flag("signed"))
     surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
@@ -110,6 +111,11 @@ class ThresholdEncoder(AbstractChangeEncoder):
 
         **Raises:** `ValueError` for a channel that is constant or not finite.
         """
+        if isinstance(xs, Tracer):
+            raise ValueError(
+                "`xs` must be concrete, since thresholds are fixed numbers: fit outside of "
+                "`jax.jit` and `jax.vmap`."
+            )
         signals = np.asarray(xs, float)
         if axis is None:
             signals = signals[None]

@@ -24,6 +24,7 @@ from .._types import (
     checked,
     constant,
     constant_like,
+    flag,
     optional_positive_int,
     positive_number,
     spike_dtype,
@@ -110,10 +111,12 @@ class ALIF(AbstractNeuron):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
-    soft_reset: bool = eqx.field(default=False, static=True)
+    soft_reset: bool = eqx.field(default=False, static=True, converter=flag("soft_reset"))
     refractory: float = eqx.field(default=0.0, static=True, converter=as_refractory)
-    detach_reset: bool = eqx.field(default=False, static=True)
-    detach_adaptation: bool = eqx.field(default=False, static=True)
+    detach_reset: bool = eqx.field(default=False, static=True, converter=flag("detach_reset"))
+    detach_adaptation: bool = eqx.field(
+        default=False, static=True, converter=flag("detach_adaptation")
+    )
 
     def __check_init__(self):
         check_params(self.params, self.dt, "tau_mem")

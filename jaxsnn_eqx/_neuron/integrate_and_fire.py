@@ -13,6 +13,7 @@ from .._types import (
     First,
     as_first,
     checked,
+    flag,
     optional_positive_int,
     positive_number,
     spike_dtype,
@@ -78,9 +79,9 @@ class IF(AbstractMembrane):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
-    soft_reset: bool = eqx.field(default=False, static=True)
+    soft_reset: bool = eqx.field(default=False, static=True, converter=flag("soft_reset"))
     refractory: float = eqx.field(default=0.0, static=True, converter=as_refractory)
-    detach_reset: bool = eqx.field(default=False, static=True)
+    detach_reset: bool = eqx.field(default=False, static=True, converter=flag("detach_reset"))
 
     def __check_init__(self):
         warn_of_tau_syn("IF", self.params)

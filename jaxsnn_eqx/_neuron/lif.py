@@ -7,7 +7,7 @@ from jaxtyping import Array
 from .._membrane import integrate_membrane
 from .._parameters import AnyLIFParameters, LIFParameters, check_params, parameters_of
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
-from .._types import optional_positive_int, positive_number, spike_dtype
+from .._types import flag, optional_positive_int, positive_number, spike_dtype
 from .base import AbstractMembrane, as_refractory, warn_of_tau_syn
 
 
@@ -77,9 +77,9 @@ class LIF(AbstractMembrane):
         default=None, static=True, converter=optional_positive_int("checkpoint_every")
     )
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
-    soft_reset: bool = eqx.field(default=False, static=True)
+    soft_reset: bool = eqx.field(default=False, static=True, converter=flag("soft_reset"))
     refractory: float = eqx.field(default=0.0, static=True, converter=as_refractory)
-    detach_reset: bool = eqx.field(default=False, static=True)
+    detach_reset: bool = eqx.field(default=False, static=True, converter=flag("detach_reset"))
 
     def __check_init__(self):
         check_params(self.params, self.dt, "tau_mem")

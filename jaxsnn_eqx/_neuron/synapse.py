@@ -17,6 +17,7 @@ from .._types import (
     as_floating,
     checked,
     constant_like,
+    flag,
     positive_number,
     real_number,
     zero_state,
@@ -101,7 +102,7 @@ class Synapse(AbstractNeuron):
     log_tau_syn: Float[Array, "*shape"] | None
     first_tau_syn: Fixed | None  # if neurons have one each, or if it is trained
     number: float | None = eqx.field(static=True)
-    immediate: bool = eqx.field(static=True)
+    immediate: bool = eqx.field(static=True, converter=flag("immediate"))
     number_w_in: float | None = eqx.field(static=True)
     each_w_in: Fixed | None
 
