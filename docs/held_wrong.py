@@ -22,6 +22,7 @@ from jaxsnn_eqx import datasets, events, functional, metrics, spike_trains
 PAGE = Path(__file__).with_name("held_wrong.md")
 STEPS = 3
 LINEAR = eqx.nn.Linear(2, 2, key=jax.random.key(0))
+NETWORK = snn.Network([snn.OverTime(LINEAR), snn.LIF()])
 # a layer of each class, with arguments that are right
 LAYERS: dict[type, dict[str, Any]] = {
     snn.ConstantCurrentLIFEncoder: {"seq_length": STEPS},
@@ -132,6 +133,11 @@ FUNCTIONS: dict[Callable, dict[str, Any]] = {
     snn.spike_time_loss: {"times": VALUES, "label": 0, "tau": 1e-3},
     snn.rate_penalty: {"spikes": TRAIN, "low": 0.0, "high": 100.0, "dt": 1e-3},
     snn.activity_penalty: {"spikes": TRAIN},
+    snn.trace: {"layer": snn.LIF(), "x": TRAIN, "record": None, "key": None},
+    snn.integrate: {"step": lambda s, x: (s, x), "length": None},
+    snn.fluctuation_driven: {"linear": LINEAR, "rate": 100.0, "neuron": snn.LIF(), "xi": 2.0},
+    snn.filter_spec: {"model": snn.LIF(), "frozen": lambda model: model},
+    metrics.synaptic_operations: {"network": NETWORK, "x": TRAIN},
     snn.run_masked: {
         "layer": snn.SpikeCount(),
         "state": snn.SpikeCount().init(VALUES),
@@ -172,8 +178,17 @@ FUNCTIONS: dict[Callable, dict[str, Any]] = {
         "dt": 1e-3,
     },
     spike_trains.pack: {"spikes": TRAIN},
+    spike_trains.unpack: {"dtype": None},
     spike_trains.to_events: {"spikes": TRAIN, "capacity": 4},
     datasets.yin_yang: {"seed": 0, "size": 3, "r_big": 0.5, "r_small": 0.1, "bias": None},
+}
+
+
+# arguments that are always right
+ALWAYS: dict[Callable, dict[str, Any]] = {
+    spike_trains.unpack: {"packed": spike_trains.pack(TRAIN)},
+    snn.integrate: {"state": VALUES, "xs": TRAIN},
+    snn.fluctuation_driven: {"key": jax.random.key(0)},
 }
 
 
@@ -263,9 +278,10 @@ def of_layers() -> dict:
 def of_functions() -> dict:
     """Outcomes by function, argument and value."""
     found = {}
-    for fn, right in FUNCTIONS.items():
-        for name, usual in right.items():
-            if name in ("layer", "state", "events"):
+    for fn, varied in FUNCTIONS.items():
+        right = {**ALWAYS.get(fn, {}), **varied}
+        for name, usual in varied.items():
+            if name in ("state", "events", "model"):
                 continue
             array = isinstance(usual, np.ndarray | list)
             changes = INPUTS if array else {k: lambda _, v=v: v for k, v in ARGUMENTS.items()}

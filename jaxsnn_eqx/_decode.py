@@ -112,10 +112,10 @@ class MeanOverTime(AbstractDecoder):
 
     ```
 
-    Divided by `dt` it is a rate in hertz. **Derivative:** exact. **NaN** gives NaN, and so
-    does a sequence of length 0. Each chunk is summed before it is added, so the last digits
-    depend on the chunks. The sum is kept in float32 or wider: when single spikes are added, it
-    stays at 2^24.
+    Divided by `dt` it is a rate in hertz; spikes of −1 are subtracted. **Derivative:** exact.
+    **NaN** gives NaN, and so does a sequence of length 0. Each chunk is summed before it is
+    added, so the last digits depend on the chunks. The sum is kept in float32 or wider: when
+    single spikes are added, it stays at 2^24.
     """
 
     @checked

@@ -10,9 +10,10 @@ from ._neuron.base import AbstractNeuron
 from ._neuron.lif import LIF
 from ._neuron.synapse import Synapse
 from ._parameters import LIFParameters
-from ._types import positive_number
+from ._types import checked, positive_number
 
 
+@checked
 def fluctuation_driven(
     linear: eqx.nn.Linear,
     rate: float,

@@ -20,7 +20,7 @@ from jaxtyping import Array, PyTree
 
 from ._chunks import chunk_length, split
 from ._platforms import CPU, Platform, at_once_without_derivative, by_platform
-from ._types import first_step, optional_positive_int
+from ._types import at_least_zero, first_step, optional_positive_int
 
 KEPT = "jaxsnn_eqx.kept"
 """A `step` gives this name (by `checkpoint_name`) to the values to keep for the derivative
@@ -84,6 +84,8 @@ def integrate(
     **Raises:** `ValueError` if `step` changes the structure, shape or dtype of the state, or if
     the lengths disagree.
     """
+    if not callable(step):
+        raise ValueError(f"`step` must be callable, got {step!r}.")
     length = _checked_length(xs, length)
     given = optional_positive_int("checkpoint_every")(checkpoint_every)
     one_step, closed, (new_state, _) = _hoisted(step, state, jtu.tree_map(first_step, xs))
@@ -332,7 +334,7 @@ def _checked_length(xs: PyTree, length: int | None) -> int:
         raise ValueError("`xs` must have time on axis 0, got an array of shape ().")
     lengths = {jnp.shape(x)[0] for x in leaves}
     if length is not None:
-        lengths.add(length)
+        lengths.add(at_least_zero("length")(length))
     if len(lengths) != 1:
         raise ValueError(
             "`length` and axis 0 of every array in `xs` must agree, and one of them "

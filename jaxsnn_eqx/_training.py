@@ -7,7 +7,10 @@ import equinox as eqx
 import jax.tree_util as jtu
 from jaxtyping import PyTree
 
+from ._types import checked
 
+
+@checked
 def filter_spec(model: PyTree, frozen: Callable[[Any], Any]) -> PyTree:
     """Which leaves of a model to train: all floating arrays, except those in a frozen part.
 

@@ -189,6 +189,7 @@ def van_rossum_distance(
     **Arguments:**
 
     - `a`, `b`: spike trains of the same shape, `"time *shape"`, compared neuron by neuron.
+        Signed and graded spikes are filtered with their value.
     - `tau`: time constant, in seconds. A short one compares the times of single spikes, a long
         one their number. Positive. (Keyword only.)
     - `dt`: length of a step in seconds. Positive. (Keyword only.)

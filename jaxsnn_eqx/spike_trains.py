@@ -109,7 +109,7 @@ def unpack(packed: PackedSpikes, dtype: Any = jnp.float32) -> Shaped[Array, "tim
 
     Zeros and ones of shape `"time *shape"`, with `time = packed.length`.
     """
-    return _unpacked(packed, _spike_dtype(jnp.dtype(dtype)))
+    return _unpacked(packed, _spike_dtype(dtype) or jnp.dtype(jnp.float32))
 
 
 @jax.jit
