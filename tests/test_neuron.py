@@ -544,7 +544,7 @@ def test_a_membrane_alone_warns_of_an_unused_tau_syn(layer):
         ),
         (
             lambda: snn.LearnableLIFParameters(2, v_th=[1.0] * 3),
-            "`v_th` must broadcast to `shape`=2",
+            r"`v_th` must broadcast to `shape`=\(2,\), got shape \(3,\)",
         ),
         (
             lambda: snn.LIF(snn.LearnableLIFParameters(2))(jnp.ones((4, 3))),
