@@ -4,12 +4,12 @@ import dataclasses
 import functools as ft
 import importlib.metadata
 import json
+import math
 import os
 import re
 import types
-import uuid
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -19,7 +19,11 @@ import jax.tree_util as jtu
 import numpy as np
 from jax import lax
 
-_FORMAT = 2  # in 1, `LIF`, `LI` and `ALIF` had their own synapse
+from ._files import bytes_left, is_whole, replacing
+
+_FORMAT = 3  # 1: `LIF`, `LI` and `ALIF` had their own synapse; 2: no checksum
+_BEGINS = b'{"jaxsnn_eqx file format": '
+_LONGEST_HEADER = 2**24  # bytes; a network of a thousand layers has one of 2**20
 _Model = TypeVar("_Model")
 
 
@@ -28,8 +32,12 @@ def save(path: str | os.PathLike, model: Any) -> None:
 
     The first line is JSON: the class of every module, every static parameter and fixed number,
     the shape and dtype of every array, and the versions of this package, Equinox and JAX. The
-    leaves follow, as `equinox.tree_serialise_leaves` writes them (for a typed key, its data).
-    The file is replaced only once it is written completely.
+    leaves follow, as `equinox.tree_serialise_leaves` writes them (for a typed key, its data),
+    and a SHA-256 checksum of it all.
+
+    The file is replaced only once it is written completely. Its permissions stay, and a
+    symbolic link still points to it. What a killed process left of a file beside it, the next
+    `save` to the same path removes.
 
     ```python
     >>> import pathlib, tempfile
@@ -53,27 +61,37 @@ def save(path: str | os.PathLike, model: Any) -> None:
     Functions and classes are recorded by their names, without private modules, so that two
     `lambda`s of the same function count as equal.
 
-    Nothing is pickled. **Raises:** `OSError` if the file cannot be written; `ValueError` for
-    leaves without values (`jax.ShapeDtypeStruct`), and for arrays of objects, which would need
-    pickle.
+    Nothing is pickled. **Raises:** `OSError` if the file cannot be written, on a full disk
+    with the space that it needs; `ValueError` for leaves without values
+    (`jax.ShapeDtypeStruct`), and for what would need pickle: arrays of objects, and integers of
+    more than 64 bits.
     """
-    path = Path(path)
-    header = _header(model)
+    header = json.dumps(_header(model)).encode() + b"\n"
+    if len(header) > _LONGEST_HEADER:
+        raise ValueError(
+            f"The description of `model` takes {len(header):,} bytes, at most "
+            f"{_LONGEST_HEADER:,}: it contains the values of arrays in static fields."
+        )
+    size = len(header)
     for where, leaf in jtu.tree_leaves_with_path(model):
+        name = jtu.keystr(where).lstrip(".") or "model"
         if isinstance(leaf, jax.ShapeDtypeStruct):
-            name = jtu.keystr(where).lstrip(".") or "model"
             raise ValueError(f"`{name}` has no values to store, got {leaf}.")
-    # a unique name, because several threads or processes may save at the same time
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(json.dumps(header).encode() + b"\n")
+        if (stored := _stored(leaf)) is not None:
+            if stored.dtype == object:
+                raise ValueError(f"`{name}` has more than 64 bits, got {leaf}.")
+            size += _bytes(stored) + 128
+    with replacing(Path(path), size) as file:
+        file.write(header)
+        try:
             eqx.tree_serialise_leaves(file, model, _write)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        except RuntimeError as error:
+            cause = error  # Equinox puts the path of the leaf around it
+            while isinstance(cause, RuntimeError) and cause.__cause__ is not None:
+                cause = cause.__cause__
+            if isinstance(cause, OSError):
+                raise cause from None
+            raise
 
 
 def load(path: str | os.PathLike, like: _Model) -> _Model:
@@ -89,57 +107,131 @@ def load(path: str | os.PathLike, like: _Model) -> _Model:
 
     `like`, with the arrays of the file, on the default device. See `save` for an example.
 
-    Nothing is unpickled. **Raises:** `ValueError` if the file and `like` differ in a class, a
-    parameter, a fixed number, or an array's shape or dtype, naming the field; if the file has
+    Nothing is unpickled, and no array is read before its shape and dtype are known to be those
+    of `like`, and the checksum to be that of the file. **Raises:** `ValueError` if the file and
+    `like` differ in a class, a parameter, a fixed number, or an array's shape or dtype, naming
+    the field; if it has arrays of 64 bits and JAX is in its 32-bit mode; if the file has
     another format, or was written by another minor version of this package, in which the same
     parameters may have another meaning; or if it is damaged or was not written by `save`. The
     versions of JAX and Equinox may differ.
     """
     path = Path(path)
     with open(path, "rb") as file:
-        foreign = ValueError(f"{os.fspath(path)!r} was not written by `save`.")
-        try:
-            header = json.loads(file.readline())
-            format_ = header["jaxsnn_eqx file format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise foreign from error
-        expected = _header(like)
-        _compare("the file format", format_, expected["jaxsnn_eqx file format"])
-        try:
-            version, saved = str(header["versions"]["jaxsnn_eqx"]), dict(header["model"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise foreign from error
-        versions = version, expected["versions"]["jaxsnn_eqx"]
-        if _UNKNOWN not in versions:
-            minor = [".".join(v.split(".")[:2]) for v in versions]
-            _compare("the version of jaxsnn_eqx", *minor)
-        for name in saved | expected["model"]:
-            values = [described.get(name, "absent") for described in (saved, expected["model"])]
-            _compare(f"`{name}`" if name else "the model", *values)
+        header = _read_header(file, path)
+        _compare_headers(header, _header(like), path)
+        for leaf in jtu.tree_leaves(like):
+            if isinstance(leaf, jax.ShapeDtypeStruct) and _narrowed(leaf.dtype):
+                raise ValueError(f"`like` has {leaf}. {_32_BITS}")
         like = jtu.tree_map(_with_key, like)
+        start = file.tell()
+        damaged = ValueError(f"{os.fspath(path)!r} is cut off or damaged.")
+        if not _has_the_arrays_of(file, like) or not is_whole(file):
+            raise damaged
+        file.seek(start)
         try:
-            model = eqx.tree_deserialise_leaves(file, like, _read)
-            rest = file.read(1)
+            return eqx.tree_deserialise_leaves(file, like, _read)
         except (ValueError, EOFError, RuntimeError, OSError) as error:
-            raise ValueError(f"{os.fspath(path)!r} is cut off or damaged.") from error
-        if rest:
-            raise ValueError(f"{os.fspath(path)!r} is damaged: it continues after its arrays.")
-    return model
+            raise damaged from error
+
+
+def _read_header(file: IO[bytes], path: Path) -> dict:
+    foreign = ValueError(f"{os.fspath(path)!r} was not written by `save`.")
+    if file.read(len(_BEGINS)) != _BEGINS:
+        raise foreign
+    file.seek(0)
+    try:
+        header = json.loads(file.readline(_LONGEST_HEADER))
+        header["jaxsnn_eqx file format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise foreign from error
+    return header
+
+
+def _compare_headers(header: dict, expected: dict, path: Path) -> None:
+    name = "jaxsnn_eqx file format"
+    _compare("the file format", header[name], expected[name])
+    try:
+        version, saved = str(header["versions"]["jaxsnn_eqx"]), dict(header["model"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{os.fspath(path)!r} was not written by `save`.") from error
+    versions = version, expected["versions"]["jaxsnn_eqx"]
+    if _UNKNOWN not in versions:
+        minor = [".".join(v.split(".")[:2]) for v in versions]
+        _compare("the version of jaxsnn_eqx", *minor)
+    for name in saved | expected["model"]:
+        values = [described.get(name, "absent") for described in (saved, expected["model"])]
+        what = f"`{name}`" if name else "the model"
+        narrow = re.sub(r"^(array of \D+)64,", r"\g<1>32,", str(values[0]))
+        if narrow == values[1] != values[0] and _narrowed(np.dtype(float)):
+            raise ValueError(f"{what} is {values[0]} in the file. {_32_BITS}")
+        _compare(what, *values)
+
+
+_32_BITS = (
+    "JAX is in its 32-bit mode, in which it would lose half of the bits: call "
+    '`jax.config.update("jax_enable_x64", True)` first, and build `like` after it.'
+)
+
+
+def _narrowed(dtype: Any) -> bool:
+    """Whether JAX, in its 32-bit mode, makes other arrays of this dtype."""
+    if jnp.issubdtype(dtype, jax.dtypes.extended):
+        return False
+    return jax.dtypes.canonicalize_dtype(dtype) != dtype
+
+
+def _has_the_arrays_of(file: IO[bytes], like: Any) -> bool:
+    """Whether the headers of the arrays are those that `like` needs. Reads no array."""
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    for leaf in jtu.tree_leaves(like):
+        if (expected := _stored(leaf)) is None:
+            continue
+        try:
+            shape, _, dtype = readers[np.lib.format.read_magic(file)](file)
+        except Exception:  # of many kinds, for bytes that are no header
+            return False
+        bits = np.dtype(f"V{expected.dtype.itemsize}")
+        same = dtype == (bits if expected.dtype.isbuiltin == 2 else expected.dtype)
+        if not same or shape != expected.shape or bytes_left(file) < _bytes(expected):
+            return False
+        file.seek(_bytes(expected), os.SEEK_CUR)
+    return bytes_left(file) == 0
+
+
+def _stored(leaf: Any) -> Any:
+    """The shape and dtype that a leaf has in the file; None, if it is not stored."""
+    if _is_key(leaf):
+        return jax.eval_shape(jr.key_data, leaf)
+    if _is_array(leaf):
+        return leaf
+    return np.asarray(leaf) if eqx.is_array_like(leaf) else None
+
+
+def _bytes(stored: Any) -> int:
+    return math.prod(stored.shape) * stored.dtype.itemsize
 
 
 # Equinox writes and reads all leaves, except typed keys and the dtypes that NumPy lacks.
 
 
 def _write(file: Any, leaf: Any) -> None:
-    eqx.default_serialise_filter_spec(file, jr.key_data(leaf) if _is_key(leaf) else leaf)
+    if _is_key(leaf):
+        np.save(file, np.asarray(jr.key_data(leaf)))
+    elif _is_array(leaf) and leaf.dtype.isbuiltin == 2:
+        np.save(file, np.asarray(leaf).view(f"V{leaf.dtype.itemsize}"))  # its bits
+    else:
+        eqx.default_serialise_filter_spec(file, leaf)
 
 
 def _read(file: Any, leaf: Any) -> Any:
     if _is_key(leaf):
         return jr.wrap_key_data(np.load(file, allow_pickle=False), impl=jr.key_impl(leaf))
-    if not _is_array(leaf) or leaf.dtype.kind != "V":
+    if not _is_array(leaf) or leaf.dtype.isbuiltin != 2:
         return eqx.default_deserialise_filter_spec(file, leaf)
-    array = np.load(file, allow_pickle=False).view(leaf.dtype)  # NumPy wrote only its bits
+    array = np.load(file, allow_pickle=False).view(leaf.dtype)
     return array if isinstance(leaf, np.ndarray) else jnp.asarray(array)
 
 

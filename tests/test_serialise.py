@@ -1,9 +1,19 @@
 """Saving and loading: equality, differences that are refused, and failures."""
 
+import contextlib
+import errno
 import functools as ft
+import hashlib
 import importlib.metadata
+import io
 import json
+import os
 import pickle
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,7 +67,16 @@ def test_like_may_be_a_network_of_another_seed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "dtype", [jnp.bfloat16, jnp.float16, jnp.float8_e4m3fn, jnp.int4, jnp.int8, jnp.bool_]
+    "dtype",
+    [
+        jnp.bfloat16,
+        jnp.float16,
+        jnp.float8_e4m3fn,
+        jnp.float8_e5m2,
+        jnp.int4,
+        jnp.int8,
+        jnp.bool_,
+    ],
 )
 def test_narrow_arrays(dtype, tmp_path):
     array = jnp.array([0, 1, 1], dtype)
@@ -264,7 +283,14 @@ def test_a_source_tree_without_a_version_saves_too(tmp_path, monkeypatch):
 def _edited(path, **changes):
     head, rest = path.read_bytes().split(b"\n", 1)
     header = json.loads(head) | changes
-    path.write_bytes(json.dumps(header).encode() + b"\n" + rest)
+    _write_signed(path, json.dumps(header).encode() + b"\n" + rest[:-TRAILER])
+
+
+TRAILER = len(b"\nsha256 ") + 64 + 1
+
+
+def _write_signed(path, data):
+    path.write_bytes(data + f"\nsha256 {hashlib.sha256(data).hexdigest()}\n".encode())
 
 
 def test_another_version_is_refused(tmp_path):
@@ -281,7 +307,7 @@ def test_another_version_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"the version of jaxsnn_eqx is 77.1 in the file"):
         snn.load(path, snn.LIF())
     _edited(path, **{"jaxsnn_eqx file format": 99})
-    with pytest.raises(ValueError, match="the file format is 99 in the file and 2 in"):
+    with pytest.raises(ValueError, match="the file format is 99 in the file and 3 in"):
         snn.load(path, snn.LIF())
 
 
@@ -295,9 +321,9 @@ def test_a_damaged_file_is_refused(tmp_path):
         with pytest.raises(ValueError, match="is cut off or damaged"):
             snn.load(path, _network())
     path.write_bytes(whole + b"x")
-    with pytest.raises(ValueError, match="continues after its arrays"):
+    with pytest.raises(ValueError, match="is cut off or damaged"):
         snn.load(path, _network())
-    no_model = b'{"jaxsnn_eqx file format": 2}\n'
+    no_model = b'{"jaxsnn_eqx file format": 3}\n'
     for garbage in (b"", b"\x00\xff" * 50, b"[1, 2]\n", b"{}\n", whole[:20], no_model):
         path.write_bytes(garbage)
         with pytest.raises(ValueError, match="was not written by `save`"):
@@ -316,12 +342,12 @@ def test_nothing_is_unpickled(tmp_path):
         def __reduce__(self):
             return (open, (str(tmp_path / "exploded"), "w"))
 
-    with open(path, "wb") as file:
-        file.write(head + b"\n")
-        np.save(file, np.array([Bomb()], object), allow_pickle=True)
+    body = io.BytesIO()
+    np.save(body, np.array([Bomb()], object), allow_pickle=True)
+    _write_signed(path, head + b"\n" + body.getvalue())
     with pytest.raises(ValueError, match="is cut off or damaged"):
         snn.load(path, model)
-    path.write_bytes(head + b"\n" + pickle.dumps(Bomb()))
+    _write_signed(path, head + b"\n" + pickle.dumps(Bomb()))
     with pytest.raises(ValueError, match="is cut off or damaged"):
         snn.load(path, model)
     assert not (tmp_path / "exploded").exists()
@@ -341,3 +367,191 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
         snn.save(path, snn.LI())
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["n"]
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    path, layer = tmp_path / "n", snn.LearnableLIFEncoder(30, 10)
+    snn.save(path, layer)
+    whole = bytearray(path.read_bytes())
+    version = range(whole.index(b'"versions"'), whole.index(b'"model"'))
+    places = np.random.default_rng(0).choice(8 * len(whole), 600, replace=False)
+    for place in map(int, places):
+        whole[place // 8] ^= 1 << place % 8
+        path.write_bytes(whole)
+        with pytest.raises(ValueError, match=r"damaged|not written|in the file and"):
+            snn.load(path, layer)
+        whole[place // 8] ^= 1 << place % 8
+    assert any(place // 8 in version for place in places)
+
+
+def _peak(call):
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ValueError):
+            call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_foreign_file_is_refused_before_it_takes_memory(tmp_path):
+    path, model = tmp_path / "n", {"a": jnp.ones(2)}
+    snn.save(path, model)
+    head = path.read_bytes().split(b"\n", 1)[0]
+    body = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        body, {"descr": "<f4", "fortran_order": False, "shape": (2**30,)}
+    )
+    with open(path, "wb") as file:  # 4 GB of zeros that take no place on the disk
+        file.write(head + b"\n" + body.getvalue())
+        file.truncate(file.tell() + 2**32)
+    assert _peak(lambda: snn.load(path, model)) < 2**21
+    with pytest.raises(ValueError, match="is cut off or damaged"):
+        snn.load(path, model)
+
+    with open(path, "wb") as file:  # one line of 300 MB
+        file.write(b'{"jaxsnn_eqx file format": 3')
+        file.truncate(300 * 2**20)
+    assert _peak(lambda: snn.load(path, model)) < 2**27
+    path.write_bytes(b'{"jaxsnn_eqx file format": ' + b"[" * 200_000 + b"\n")
+    with pytest.raises(ValueError, match="was not written by `save`"):
+        snn.load(path, model)
+
+
+def test_arrays_that_do_not_keep_what_their_description_says(tmp_path):
+    path, model = tmp_path / "n", {"a": jnp.ones((2, 3)), "b": 1.0}
+    snn.save(path, model)
+    head = path.read_bytes().split(b"\n", 1)[0]
+    for wrong in (np.ones((3, 2), np.float32), np.ones((2, 3)), np.ones((2, 3), np.int32)):
+        body = io.BytesIO()
+        np.save(body, wrong)
+        np.save(body, 1.0)
+        _write_signed(path, head + b"\n" + body.getvalue())
+        with pytest.raises(ValueError, match="is cut off or damaged"):
+            snn.load(path, model)
+
+
+def test_arrays_of_64_bits_are_not_cut_in_half(tmp_path):
+    path = tmp_path / "n"
+    with jax.enable_x64(True):
+        snn.save(path, {"a": jnp.ones(2), "b": np.ones(2)})
+        shapes = eqx.filter_eval_shape(lambda: {"a": jnp.ones(2), "b": jnp.ones(2)})
+        assert snn.load(path, shapes)["a"].dtype == jnp.float64
+    with pytest.raises(
+        ValueError, match=r"`\['a'\]` is array of float64, 2 in the.*32-bit mode"
+    ):
+        snn.load(path, {"a": jnp.ones(2), "b": np.ones(2)})
+    with pytest.raises(ValueError, match=r"`like` has .*float64.*32-bit mode"):
+        snn.load(path, shapes)
+    snn.save(path, {"b": np.ones(2)})  # NumPy's arrays have 64 bits in both modes
+    assert snn.load(path, {"b": np.zeros(2)})["b"].dtype == np.float64
+
+
+def test_wide_integers_would_need_pickle(tmp_path):
+    with pytest.raises(ValueError, match=r"`\[0\]` has more than 64 bits"):
+        snn.save(tmp_path / "n", [2**70])
+    snn.save(tmp_path / "n", [2**40, True, 1.5, 1j])
+    assert snn.load(tmp_path / "n", [2**40, True, 1.5, 1j]) == [2**40, True, 1.5, 1j]
+
+
+@pytest.mark.parametrize("when", ["in the arrays", "at the end"])
+def test_a_full_disk_is_an_error_that_names_the_space(when, tmp_path, monkeypatch):
+    path = tmp_path / "n"
+    snn.save(path, {"a": jnp.zeros(1000)})
+    before = path.read_bytes()
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(*((np, "save") if when == "in the arrays" else (os, "fsync")), full)
+    monkeypatch.setattr(jnp, "save", full)
+    with pytest.raises(
+        OSError, match=r"needs [45],\d\d\d bytes.*, and [\d,]+ are free"
+    ) as error:
+        snn.save(path, {"a": jnp.ones(1000)})
+    assert error.value.errno == errno.ENOSPC
+    assert error.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["n"]
+
+
+def test_other_errors_of_the_system_stay_what_they_are(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(jnp, "save", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)) as error:
+        snn.save(tmp_path / "n", {"a": jnp.ones(1000)})
+    assert error.value.errno == errno.EIO
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
+def test_permissions_and_links_stay(tmp_path):
+    path, link = tmp_path / "n", tmp_path / "link"
+    snn.save(path, {"a": jnp.zeros(2)})
+    umask = os.umask(0)
+    os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+    link.symlink_to("n")
+    for mode in (0o600, 0o664):
+        path.chmod(mode)
+        snn.save(link, {"a": jnp.full(2, mode)})
+        assert path.stat().st_mode & 0o777 == mode
+        assert link.is_symlink()
+        np.testing.assert_array_equal(snn.load(path, {"a": jnp.zeros(2, int)})["a"], mode)
+    (tmp_path / "dangling").symlink_to("new")
+    snn.save(tmp_path / "dangling", {"a": jnp.zeros(2)})
+    assert (tmp_path / "new").is_file()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="Not a regular file"):
+        snn.save(tmp_path / "pipe", {"a": jnp.zeros(2)})
+    assert {p.name for p in tmp_path.iterdir()} == {"n", "link", "dangling", "new", "pipe"}
+
+
+def test_what_a_killed_process_left_is_removed_and_no_other_file(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "a[1]*"
+    left = tmp_path / f".{path.name}.{'0a' * 16}.tmp"
+    others = [
+        tmp_path / f".a1x.{'0a' * 16}.tmp",  # which the name would match as a pattern
+        tmp_path / f".{path.name}.{'0g' * 16}.tmp",
+        tmp_path / f".{path.name}.tmp",
+    ]
+    alive = tmp_path / f".{path.name}.{'1b' * 16}.tmp"
+    for file in (left, alive, *others):
+        file.write_bytes(b"half")
+    with open(alive, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        snn.save(path, {"a": jnp.zeros(2)})
+        assert set(tmp_path.iterdir()) == {path, alive, *others}
+    snn.save(path, {"a": jnp.zeros(2)})
+    assert set(tmp_path.iterdir()) == {path, *others}
+
+
+SAVES_FOR_EVER = """
+import sys, numpy as np, jaxsnn_eqx as snn
+model = {"a": np.zeros(2**25, np.uint8)}
+while True:
+    model["a"] += 1
+    snn.save(sys.argv[1], model)
+    print("saved", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_a_whole_file_and_nothing_for_good(tmp_path):
+    pytest.importorskip("fcntl")
+    path, random, left = tmp_path / "n", np.random.default_rng(0), 0
+    zeros = {"a": np.zeros(2**25, np.uint8)}
+    for _ in range(8):
+        command = [sys.executable, "-c", SAVES_FOR_EVER, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            time.sleep(random.uniform(0, 0.2))
+            process.send_signal(signal.SIGKILL)
+        left += len(list(tmp_path.iterdir())) - 1
+        loaded = snn.load(path, zeros)["a"]
+        assert (loaded == loaded[0]).all()
+    snn.save(path, zeros)
+    assert left
+    assert list(tmp_path.iterdir()) == [path]
