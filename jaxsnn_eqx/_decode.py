@@ -4,8 +4,9 @@ from abc import abstractmethod
 from typing import NamedTuple, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree, Shaped
 
 from ._layer import AbstractLayer, AbstractTimed
 from ._types import (
@@ -63,6 +64,13 @@ class AbstractDecoder(AbstractLayer):
         return state, self.value(state).astype(xs.dtype)
 
 
+class Highest(NamedTuple):
+    """The largest value so far, of shape `"*shape"`, and whether there is one yet."""
+
+    highest: Float[Array, "*shape"]
+    started: Bool[Array, ""]
+
+
 class MaxOverTime(AbstractDecoder):
     """The largest value over time, the usual readout of leaky integrators.
 
@@ -82,16 +90,24 @@ class MaxOverTime(AbstractDecoder):
     """
 
     @checked
-    def init(self, x: First) -> Shaped[Array, "*shape"]:
-        """-inf for an input like `x`, in float32 or wider."""
-        return zero_state(as_first(x)) - jnp.inf
+    def init(self, x: First) -> Highest:
+        """No value yet, for an input like `x`, in float32 or wider."""
+        return Highest(zero_state(as_first(x)), jnp.zeros((), bool))
 
-    def absorb(self, state: Array, xs: Array) -> Array:
-        highest = jnp.max(xs, axis=0, initial=-jnp.inf).astype(state.dtype)
-        return jnp.maximum(state, highest)
+    def absorb(self, state: Highest, xs: Array) -> Highest:
+        if not len(xs):
+            return state
+        highest = jnp.max(xs, axis=0).astype(state.highest.dtype)
+        both = jnp.maximum(state.highest, highest)
+        return Highest(jnp.where(state.started, both, highest), jnp.ones((), bool))
 
-    def value(self, state: Array) -> Array:
-        return state
+    def value(self, state: Highest) -> Array:
+        return _or_minus_infinity(*state)
+
+
+@jax.jit  # else `jax_debug_infs` would find the infinity, which is not returned
+def _or_minus_infinity(highest: Array, started: Array) -> Array:
+    return jnp.where(started, highest, -jnp.inf)
 
 
 class SumAndCount(NamedTuple):

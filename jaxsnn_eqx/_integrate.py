@@ -162,12 +162,13 @@ def _hoisted(fn: Callable, *args: PyTree):
     """
     jaxpr, shapes = jax.make_jaxpr(fn, return_shape=True)(*args)
     treedef = jtu.tree_structure(shapes)
+    equations, closed = jaxpr.jaxpr, jaxpr.consts  # `jaxpr` would keep the tracers in `hoisted`
 
     def hoisted(closed, *args):
-        outs = eval_jaxpr(jaxpr.jaxpr, closed, *jtu.tree_leaves(args))
+        outs = eval_jaxpr(equations, closed, *jtu.tree_leaves(args))
         return jtu.tree_unflatten(treedef, outs)
 
-    return hoisted, jaxpr.consts, shapes
+    return hoisted, closed, shapes
 
 
 def _loop(step: Callable, primal: Callable, keeping_starts: Callable, length, every, at_once):

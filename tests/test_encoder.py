@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
+import oracle
 import pytest
 from conftest import draw
 from hypothesis import given, settings
@@ -18,14 +19,7 @@ PARAMS = snn.LIFParameters(tau_mem=6e-3, v_th=0.9, v_leak=0.2, v_reset=-0.4)
 
 
 def _loop(xs, p, dt):
-    v, potentials, spikes = np.zeros(xs.shape[1:]), [], []
-    for x in xs:
-        v = v + dt / p.tau_mem * ((p.v_leak - v) + x)
-        z = v > p.v_th
-        v = np.where(z, p.v_reset, v)
-        potentials.append(v)
-        spikes.append(z.astype(float))
-    return np.stack(potentials), np.stack(spikes)
+    return oracle.neurons(xs, vars(p), dt)[:2]
 
 
 @pytest.mark.parametrize("params", [snn.LIFParameters(), PARAMS])

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import oracle
 import pytest
 
 import jaxsnn_eqx as snn
@@ -20,54 +21,9 @@ def _currents(seed=0, shape=(80, 20)):
     return np.random.default_rng(seed).normal(0.6, 3.0, shape)
 
 
-def _loop(
-    xs,
-    p=CONSTANTS,
-    dt=1e-3,
-    *,
-    fires=True,
-    soft=False,
-    refractory=0,
-    beta=0.0,
-    tau_adapt=1.0,
-    tau_syn=None,
-    immediate=True,
-    weight=None,
-):
-    """All of the documented equations in one loop, neuron by neuron: `(potentials, spikes)`."""
-    size = xs.shape[1]
-    p = {name: np.broadcast_to(value, size) for name, value in p.items()}
-    v, i, a, z = (np.zeros(size) for _ in range(4))
-    left = np.zeros(size, int)
-    potentials, spikes = [], []
-    for x in xs:
-        x = x if weight is None else x + weight @ z
-        if tau_syn is None:
-            current = x
-        elif immediate:
-            i = i + x
-            current = i
-            i = i - dt / tau_syn * i
-        else:
-            current = i
-            i = i - dt / tau_syn * i + x
-        z, v_before = np.zeros(size), v.copy()
-        for n in range(size):
-            if left[n] > 0:
-                left[n] -= 1
-                continue
-            v[n] = v_before[n] + dt / p["tau_mem"][n] * (
-                p["v_leak"][n] - v_before[n] + current[n]
-            )
-            if fires and v[n] > p["v_th"][n] + beta * a[n]:
-                z[n] = 1
-                drop = p["v_th"][n] + beta * a[n] - p["v_reset"][n]
-                v[n] = v[n] - drop if soft else p["v_reset"][n]
-                left[n] = refractory
-        a = a - dt / tau_adapt * a + z
-        potentials.append(v.copy())
-        spikes.append(z)
-    return np.stack(potentials), np.stack(spikes)
+def _loop(xs, p=CONSTANTS, dt=1e-3, **options):
+    """All of the documented equations in one loop: `(potentials, spikes)`."""
+    return oracle.neurons(xs, p, dt, **options)[:2]
 
 
 NEURONS = {
