@@ -85,13 +85,14 @@ def _run_masked(
     shape = xs.shape[1:]
     first = jnp.zeros_like(xs, shape=shape)
     try:
-        out = eqx.filter_eval_shape(lambda s, x: layer.step(s, x, key=key)[1], state, first)
+        # not only its shape: under `shard_map`, zeros must also vary over the same devices
+        _, out = layer.step(state, first, key=key)
     except TypeError as error:
         raise ValueError(
             "`state` must be from `layer.init` of an input like one step of `xs`, of shape "
             f"{shape}: {str(error).partition(chr(10))[0]}"
         ) from error
-    carry = (state, jnp.zeros(out.shape, out.dtype))
+    carry = _kept_or(mask.any(), (state, jnp.zeros_like(out)))
     # The skipped steps are computed too, and their result is dropped. With a NaN in the
     # padding, the derivative of the dropped part would be 0 times NaN, and so NaN.
     counts = mask.reshape(-1, *(1,) * len(shape))
@@ -100,13 +101,22 @@ def _run_masked(
     def step(carry, inputs):
         x, counts = inputs
         moved = layer.step(carry[0], x, key=key)
-        carry = jtu.tree_map(
-            lambda new, old: lax.select(jnp.broadcast_to(counts, new.shape), new, old),
-            moved,
-            carry,
-        )
+        carry = _kept_or(counts, carry, moved)
         return carry, carry[1]
 
     inputs = (xs, mask)
     (state, _), outs = integrate(step, carry, inputs, checkpoint_every=checkpoint_every)
     return state, outs
+
+
+def _kept_or(moves: Array, kept: PyTree, moved: PyTree | None = None) -> PyTree:
+    """`moved` where `moves`, else `kept`.
+
+    Without `moved`, `kept` itself, which then varies over the same devices as `moves`: a loop
+    under `shard_map` needs that.
+    """
+    return jtu.tree_map(
+        lambda new, old: lax.select(jnp.broadcast_to(moves, new.shape), new, old),
+        kept if moved is None else moved,
+        kept,
+    )

@@ -335,6 +335,30 @@ def test_a_batch_of_different_lengths():
         np.testing.assert_allclose(out, network(x[:length]), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("axis_type", ["Auto", "Explicit"])
+def test_padded_sequences_are_divided_among_devices(axis_type):
+    network = _network()
+    mesh = jax.make_mesh((8,), ("b",), axis_types=(jax.sharding.AxisType[axis_type],))
+    sharding = jax.NamedSharding(mesh, jax.sharding.PartitionSpec("b"))
+    xs = _signal(16, 15, 4)
+    mask = np.arange(15) < np.arange(16)[:, None]
+
+    @jax.vmap
+    def decide(xs, mask):
+        return snn.run_masked(network, network.init(xs[0]), xs, mask)[1][-1]
+
+    specs = {"in_specs": sharding.spec, "out_specs": sharding.spec}
+    divided = jax.shard_map(decide, mesh=mesh, **specs)  # with its default checks
+
+    def call_and_grad(f):
+        return jax.jit(jax.value_and_grad(lambda xs, mask: (f(xs, mask) ** 2).sum()))
+
+    placed = jax.device_put((xs, mask), sharding)
+    got, expected = call_and_grad(divided)(*placed), call_and_grad(decide)(xs, mask)
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_truncated_backpropagation_stops_at_the_chunk():
     network = _network()[:-1]
     xs = _signal(20, 4)
