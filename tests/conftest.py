@@ -33,6 +33,7 @@ import pytest
 import jaxsnn_eqx as snn
 
 hypothesis.settings.register_profile("same_cases", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=60, deadline=None)
 hypothesis.settings.load_profile("same_cases")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
