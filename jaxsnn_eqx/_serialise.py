@@ -63,8 +63,8 @@ def save(path: str | os.PathLike, model: Any) -> None:
 
     Nothing is pickled. **Raises:** `OSError` if the file cannot be written, on a full disk
     with the space that it needs; `ValueError` for leaves without values
-    (`jax.ShapeDtypeStruct`), and for what would need pickle: arrays of objects, and integers of
-    more than 64 bits.
+    (`jax.ShapeDtypeStruct`), for arrays that are spread over several processes, and for what
+    would need pickle: arrays of objects, and integers of more than 64 bits.
     """
     header = json.dumps(_header(model)).encode() + b"\n"
     if len(header) > _LONGEST_HEADER:
@@ -77,6 +77,12 @@ def save(path: str | os.PathLike, model: Any) -> None:
         name = jtu.keystr(where).lstrip(".") or "model"
         if isinstance(leaf, jax.ShapeDtypeStruct):
             raise ValueError(f"`{name}` has no values to store, got {leaf}.")
+        if isinstance(leaf, jax.Array) and _is_spread(leaf):
+            raise ValueError(
+                f"`{name}` is spread over several processes, got {leaf.sharding}: gather it "
+                "first, by `jax.experimental.multihost_utils.process_allgather(model, "
+                "tiled=True)` in every process, and save in one of them; or save with Orbax."
+            )
         if (stored := _stored(leaf)) is not None:
             if stored.dtype == object:
                 raise ValueError(f"`{name}` has more than 64 bits, got {leaf}.")
@@ -244,6 +250,10 @@ def _with_key(leaf: Any) -> Any:
 
 def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct)
+
+
+def _is_spread(array: jax.Array) -> bool:
+    return not (array.is_fully_addressable or array.is_fully_replicated)
 
 
 def _is_key(leaf: Any) -> bool:

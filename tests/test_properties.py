@@ -381,6 +381,110 @@ def test_the_laws_of_check_layer(name):
     laws()
 
 
+@st.composite
+def networks(draw):
+    """An encoder of values, neurons and a decoder, with weights between them; and its input."""
+    length, dt = draw(st.sampled_from((7, 12, 25))), 1e-3
+    encoder, (low, high), _ = draw(
+        value_layers(draw(st.sampled_from(VALUE_LAYERS[1:-1])), length, (3,), dt)
+    )
+    neuron, _, _ = draw(
+        signal_layers(draw(st.sampled_from(["neuron", "synapse"])), length, (4,), dt)
+    )
+    layers = [
+        encoder,
+        snn.OverTime(eqx.nn.Linear(3, 4, key=jr.key(0))),
+        neuron,
+        snn.OverTime(eqx.nn.Linear(4, 2, use_bias=draw(st.booleans()), key=jr.key(1))),
+        draw(st.sampled_from([snn.LI(), snn.Synapse(snn.LI()), snn.Delay(2e-3)])),
+    ]
+    if (decoder := draw(st.sampled_from([None, *DECODERS]))) is not None:
+        layers.append(decoder())
+    network = snn.Network(layers, draw(checkpoints(length)))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    xs = jnp.asarray(random.uniform(low, high, (ROWS, 3)), jnp.float32)
+    return network, xs, draw(st.integers(1, length - 1)), jr.key(draw(st.integers(0, 99)))
+
+
+DECODERS = (snn.MaxOverTime, snn.MeanOverTime, snn.SpikeCount, snn.FirstSpikeTime)
+
+
+@few(4, share=2)
+@given(networks())
+def test_networks(case):
+    network, xs, cut, key = case
+    note(f"{network}, cut at {cut}")
+    cases[LAYERS] += 1
+    cases[INPUTS] += ROWS
+    decodes = isinstance(network[-1], snn.AbstractDecoder)
+
+    def chunks(x):
+        state, first = network.run(network.init(x), x, length=cut, key=key)
+        _, last = network.run(state, x, length=network.seq_length - cut, key=key)
+        return last if decodes else jnp.concatenate([first, last])
+
+    def steps(x):
+        def step(state, _):
+            return network.step(state, x, key=key)
+
+        _, outs = jax.lax.scan(step, network.init(x), None, network.seq_length)
+        return outs[-1] if decodes else outs
+
+    whole, *others = (
+        eqx.filter_jit(jax.vmap(f))(xs) for f in (lambda x: network(x, key=key), chunks, steps)
+    )
+    assert np.isfinite(whole).all()
+    for other in others:
+        assert close(other, whole)
+    grads = eqx.filter_jit(
+        eqx.filter_grad(lambda both: jax.vmap(lambda x: both[0](x, key=key))(both[1]).sum())
+    )((network, xs))
+    for whole_grad, leaf in zip(
+        jax.tree.leaves(grads),
+        jax.tree.leaves(eqx.filter((network, xs), eqx.is_inexact_array)),
+        strict=True,
+    ):
+        assert whole_grad.shape == leaf.shape
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_decoders(decoder):
+    @few(3, share=3)
+    @given(
+        st.sampled_from(LENGTHS),
+        st.sampled_from(SHAPES),
+        st.sampled_from(DTYPES),
+        st.integers(0, 2**32 - 1),
+        st.data(),
+    )
+    def laws(length, shape, dtype, seed, data):
+        layer, random = decoder(), np.random.default_rng(seed)
+        cases[LAYERS] += 1
+        cases[INPUTS] += ROWS
+        xs = jnp.asarray(random.integers(-1, 2, (ROWS, length, *shape)).astype(dtype))
+        cut = data.draw(st.integers(0, length))
+
+        def chunks(x):
+            state, _ = layer.run(layer.init(x[0]), x[:cut])
+            return layer.run(state, x[cut:])[1]
+
+        out = jax.jit(jax.vmap(layer))(xs)
+        assert out.shape == (ROWS, *shape)
+        assert out.dtype == dtype
+        signs, wide = np.asarray(xs, float), jax.jit(jax.vmap(chunks))(xs)
+        np.testing.assert_allclose(np.asarray(wide, float), np.asarray(out, float), rtol=1e-2)
+        expected = {
+            snn.MaxOverTime: signs.max(axis=1),
+            snn.MeanOverTime: signs.mean(axis=1),
+            snn.SpikeCount: (signs != 0).sum(axis=1),
+            snn.FirstSpikeTime: 1e-3
+            * np.where((signs != 0).any(axis=1), (signs != 0).argmax(axis=1), length),
+        }[decoder]
+        np.testing.assert_allclose(np.asarray(out, float), expected, rtol=1e-2, atol=1e-2)
+
+    laws()
+
+
 # -- arguments just inside and just outside of their ranges
 
 DT = st.sampled_from(DTS)

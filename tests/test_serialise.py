@@ -9,7 +9,9 @@ import io
 import json
 import os
 import pickle
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -555,3 +557,43 @@ def test_a_killed_process_leaves_a_whole_file_and_nothing_for_good(tmp_path):
     snn.save(path, zeros)
     assert left
     assert list(tmp_path.iterdir()) == [path]
+
+
+SAVES_IN_TWO_PROCESSES = """
+import sys, jax, jaxsnn_eqx as snn, numpy as np
+port, process, folder = sys.argv[1:]
+jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(process))
+mesh = jax.make_mesh((2,), ("b",), axis_types=(jax.sharding.AxisType.Auto,))
+for spec in ((), ("b",)):
+    sharding = jax.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+    whole = np.arange(2.0, dtype="f4")
+    array = jax.make_array_from_callback((2,), sharding, lambda i: whole[i])
+    try:
+        snn.save(f"{folder}/{process}{len(spec)}", {"a": array})
+        print("saved")
+    except ValueError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_an_array_that_is_spread_over_processes_is_refused(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SAVES_IN_TWO_PROCESSES, port, process, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for process in "01"
+    ]
+    for i, process in enumerate(processes):
+        said = process.communicate(timeout=120)[0].strip().splitlines()
+        assert said[0] == "saved"  # every process has the whole array
+        assert re.match(r"`\['a'\]` is spread over .*process_allgather", said[1])
+        loaded = snn.load(tmp_path / f"{i}0", {"a": jnp.zeros(2)})["a"]
+        np.testing.assert_array_equal(loaded, [0, 1])
