@@ -51,7 +51,7 @@ def replacing(path: Path, size: int) -> Iterator[IO[bytes]]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
             raise
-        temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)  # so that its space is free
         free = shutil.disk_usage(path.parent).free
         words = f"the file needs {size:,} bytes beside the old one, and {free:,} are free"
         raise OSError(error.errno, f"{error.strerror}: {words}", os.fspath(path)) from error
@@ -94,9 +94,12 @@ def _temporary(path: Path) -> tuple[Path, IO[bytes]]:
     while True:
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         file = open(temporary, "xb")  # noqa: SIM115
-        if _lock(file) is None or temporary.exists():
+        locked = _lock(file)
+        if locked is None or (locked and temporary.exists()):
             return temporary, file
-        file.close()  # removed by another process, between its creation and the lock
+        # another process took it for left over, before it was locked
+        file.close()
+        temporary.unlink(missing_ok=True)
 
 
 def _remove_left_over(path: Path) -> None:

@@ -29,6 +29,7 @@ import pytest
 from conftest import cases, draw
 
 import jaxsnn_eqx as snn
+from jaxsnn_eqx import _files
 
 
 def _network(v_th=0.6, hidden=6, seed=0, encoder=None):
@@ -528,6 +529,20 @@ def test_what_a_killed_process_left_is_removed_and_no_other_file(tmp_path):
         assert set(tmp_path.iterdir()) == {path, alive, *others}
     snn.save(path, {"a": jnp.zeros(2)})
     assert set(tmp_path.iterdir()) == {path, *others}
+
+
+def test_a_file_that_another_takes_for_left_over_is_not_written(tmp_path, monkeypatch):
+    lock, names = _files._lock, []
+
+    def locked_by_another_at_first(file):
+        names.append(file.name)
+        return lock(file) if len(names) > 1 else False
+
+    monkeypatch.setattr(_files, "_lock", locked_by_another_at_first)
+    snn.save(tmp_path / "n", {"a": jnp.ones(2)})
+    assert len(set(names)) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["n"]
+    np.testing.assert_array_equal(snn.load(tmp_path / "n", {"a": jnp.zeros(2)})["a"], 1)
 
 
 SAVES_FOR_EVER = """
