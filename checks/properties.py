@@ -48,7 +48,6 @@ def main():
     text = "\n".join(lines) + "\n"
     print(text)
     if not short:
-        PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(text)
     sys.exit(run.returncode)
 

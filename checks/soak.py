@@ -164,7 +164,6 @@ def main():
     text = "\n".join(lines) + "\n"
     print(text)
     if not short:
-        PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(text)
     sys.exit(failed)
 

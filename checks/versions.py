@@ -50,7 +50,6 @@ def main():
     if len(rows) == 2 * len(PYTHONS):
         head = ["Python", "versions", *SHOWN, "tests"]
         lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *rows]
-        PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text("\n".join(lines) + "\n")
     sys.exit(failed)
 

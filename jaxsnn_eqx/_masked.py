@@ -92,7 +92,8 @@ def _run_masked(
             "`state` must be from `layer.init` of an input like one step of `xs`, of shape "
             f"{shape}: {str(error).partition(chr(10))[0]}"
         ) from error
-    carry = _kept_or(mask.any(), (state, jnp.zeros_like(out)))
+    carry = (state, jnp.zeros_like(out))
+    carry = _select(mask.any(), carry, carry)  # and over those of the mask
     # The skipped steps are computed too, and their result is dropped. With a NaN in the
     # padding, the derivative of the dropped part would be 0 times NaN, and so NaN.
     counts = mask.reshape(-1, *(1,) * len(shape))
@@ -101,7 +102,7 @@ def _run_masked(
     def step(carry, inputs):
         x, counts = inputs
         moved = layer.step(carry[0], x, key=key)
-        carry = _kept_or(counts, carry, moved)
+        carry = _select(counts, moved, carry)
         return carry, carry[1]
 
     inputs = (xs, mask)
@@ -109,14 +110,7 @@ def _run_masked(
     return state, outs
 
 
-def _kept_or(moves: Array, kept: PyTree, moved: PyTree | None = None) -> PyTree:
-    """`moved` where `moves`, else `kept`.
-
-    Without `moved`, `kept` itself, which then varies over the same devices as `moves`: a loop
-    under `shard_map` needs that.
-    """
+def _select(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
     return jtu.tree_map(
-        lambda new, old: lax.select(jnp.broadcast_to(moves, new.shape), new, old),
-        kept if moved is None else moved,
-        kept,
+        lambda a, b: lax.select(jnp.broadcast_to(condition, a.shape), a, b), yes, no
     )

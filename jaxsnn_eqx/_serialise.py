@@ -1,13 +1,8 @@
 """Models to files and back: a header that describes them, and their arrays."""
 
-import dataclasses
-import functools as ft
-import importlib.metadata
 import json
 import math
 import os
-import re
-import types
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -20,10 +15,16 @@ import numpy as np
 from jax import lax
 
 from ._files import bytes_left, is_whole, replacing
+from ._header import (
+    IN_32_BITS,
+    LONGEST,
+    compare_headers,
+    header,
+    is_array,
+    narrowed,
+    read_header,
+)
 
-_FORMAT = 3  # 1: `LIF`, `LI` and `ALIF` had their own synapse; 2: no checksum
-_BEGINS = b'{"jaxsnn_eqx file format": '
-_LONGEST_HEADER = 2**24  # bytes; a network of a thousand layers has one of 2**20
 _Model = TypeVar("_Model")
 
 
@@ -66,13 +67,13 @@ def save(path: str | os.PathLike, model: Any) -> None:
     (`jax.ShapeDtypeStruct`), for arrays that are spread over several processes, and for what
     would need pickle: arrays of objects, and integers of more than 64 bits.
     """
-    header = json.dumps(_header(model)).encode() + b"\n"
-    if len(header) > _LONGEST_HEADER:
+    described = json.dumps(header(model)).encode() + b"\n"
+    if len(described) > LONGEST:
         raise ValueError(
-            f"The description of `model` takes {len(header):,} bytes, at most "
-            f"{_LONGEST_HEADER:,}: it contains the values of arrays in static fields."
+            f"The description of `model` takes {len(described):,} bytes, at most "
+            f"{LONGEST:,}: it contains the values of arrays in static fields."
         )
-    size = len(header)
+    size = len(described)
     for where, leaf in jtu.tree_leaves_with_path(model):
         name = jtu.keystr(where).lstrip(".") or "model"
         if isinstance(leaf, jax.ShapeDtypeStruct):
@@ -84,11 +85,11 @@ def save(path: str | os.PathLike, model: Any) -> None:
                 "tiled=True)` in every process, and save in one of them; or save with Orbax."
             )
         if (stored := _stored(leaf)) is not None:
-            if stored.dtype == object:
+            if stored[1].kind == "O":
                 raise ValueError(f"`{name}` has more than 64 bits, got {leaf}.")
-            size += _bytes(stored) + 128
+            size += _bytes(*stored) + 128  # and the header of an array
     with replacing(Path(path), size) as file:
-        file.write(header)
+        file.write(described)
         try:
             eqx.tree_serialise_leaves(file, model, _write)
         except RuntimeError as error:
@@ -123,11 +124,10 @@ def load(path: str | os.PathLike, like: _Model) -> _Model:
     """
     path = Path(path)
     with open(path, "rb") as file:
-        header = _read_header(file, path)
-        _compare_headers(header, _header(like), path)
+        compare_headers(read_header(file, path), header(like), path)
         for leaf in jtu.tree_leaves(like):
-            if isinstance(leaf, jax.ShapeDtypeStruct) and _narrowed(leaf.dtype):
-                raise ValueError(f"`like` has {leaf}. {_32_BITS}")
+            if isinstance(leaf, jax.ShapeDtypeStruct) and narrowed(leaf.dtype):
+                raise ValueError(f"`like` has {leaf}. {IN_32_BITS}")
         like = jtu.tree_map(_with_key, like)
         start = file.tell()
         damaged = ValueError(f"{os.fspath(path)!r} is cut off or damaged.")
@@ -140,52 +140,6 @@ def load(path: str | os.PathLike, like: _Model) -> _Model:
             raise damaged from error
 
 
-def _read_header(file: IO[bytes], path: Path) -> dict:
-    foreign = ValueError(f"{os.fspath(path)!r} was not written by `save`.")
-    if file.read(len(_BEGINS)) != _BEGINS:
-        raise foreign
-    file.seek(0)
-    try:
-        header = json.loads(file.readline(_LONGEST_HEADER))
-        header["jaxsnn_eqx file format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise foreign from error
-    return header
-
-
-def _compare_headers(header: dict, expected: dict, path: Path) -> None:
-    name = "jaxsnn_eqx file format"
-    _compare("the file format", header[name], expected[name])
-    try:
-        version, saved = str(header["versions"]["jaxsnn_eqx"]), dict(header["model"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{os.fspath(path)!r} was not written by `save`.") from error
-    versions = version, expected["versions"]["jaxsnn_eqx"]
-    if _UNKNOWN not in versions:
-        minor = [".".join(v.split(".")[:2]) for v in versions]
-        _compare("the version of jaxsnn_eqx", *minor)
-    for name in saved | expected["model"]:
-        values = [described.get(name, "absent") for described in (saved, expected["model"])]
-        what = f"`{name}`" if name else "the model"
-        narrow = re.sub(r"^(array of \D+)64,", r"\g<1>32,", str(values[0]))
-        if narrow == values[1] != values[0] and _narrowed(np.dtype(float)):
-            raise ValueError(f"{what} is {values[0]} in the file. {_32_BITS}")
-        _compare(what, *values)
-
-
-_32_BITS = (
-    "JAX is in its 32-bit mode, in which it would lose half of the bits: call "
-    '`jax.config.update("jax_enable_x64", True)` first, and build `like` after it.'
-)
-
-
-def _narrowed(dtype: Any) -> bool:
-    """Whether JAX, in its 32-bit mode, makes other arrays of this dtype."""
-    if jnp.issubdtype(dtype, jax.dtypes.extended):
-        return False
-    return jax.dtypes.canonicalize_dtype(dtype) != dtype
-
-
 def _has_the_arrays_of(file: IO[bytes], like: Any) -> bool:
     """Whether the headers of the arrays are those that `like` needs. Reads no array."""
     readers = {
@@ -193,31 +147,37 @@ def _has_the_arrays_of(file: IO[bytes], like: Any) -> bool:
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     for leaf in jtu.tree_leaves(like):
-        if (expected := _stored(leaf)) is None:
+        if (stored := _stored(leaf)) is None:
             continue
         try:
             shape, _, dtype = readers[np.lib.format.read_magic(file)](file)
         except Exception:  # of many kinds, for bytes that are no header
             return False
-        bits = np.dtype(f"V{expected.dtype.itemsize}")
-        same = dtype == (bits if expected.dtype.isbuiltin == 2 else expected.dtype)
-        if not same or shape != expected.shape or bytes_left(file) < _bytes(expected):
+        size = _bytes(*stored)
+        if (shape, dtype) != stored or bytes_left(file) < size:
             return False
-        file.seek(_bytes(expected), os.SEEK_CUR)
+        file.seek(size, os.SEEK_CUR)
     return bytes_left(file) == 0
 
 
-def _stored(leaf: Any) -> Any:
+def _stored(leaf: Any) -> tuple[tuple[int, ...], np.dtype] | None:
     """The shape and dtype that a leaf has in the file; None, if it is not stored."""
     if _is_key(leaf):
-        return jax.eval_shape(jr.key_data, leaf)
-    if _is_array(leaf):
-        return leaf
-    return np.asarray(leaf) if eqx.is_array_like(leaf) else None
+        leaf = jax.eval_shape(jr.key_data, leaf)
+    elif not is_array(leaf):
+        if not eqx.is_array_like(leaf):
+            return None
+        leaf = np.asarray(leaf)
+    return leaf.shape, _on_disk(leaf.dtype)
 
 
-def _bytes(stored: Any) -> int:
-    return math.prod(stored.shape) * stored.dtype.itemsize
+def _on_disk(dtype: np.dtype) -> np.dtype:
+    """The dtype in NumPy's file: its bits, for one that NumPy lacks, such as bfloat16."""
+    return np.dtype(f"V{dtype.itemsize}") if dtype.isbuiltin == 2 else dtype
+
+
+def _bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    return math.prod(shape) * dtype.itemsize
 
 
 # Equinox writes and reads all leaves, except typed keys and the dtypes that NumPy lacks.
@@ -226,8 +186,8 @@ def _bytes(stored: Any) -> int:
 def _write(file: Any, leaf: Any) -> None:
     if _is_key(leaf):
         np.save(file, np.asarray(jr.key_data(leaf)))
-    elif _is_array(leaf) and leaf.dtype.isbuiltin == 2:
-        np.save(file, np.asarray(leaf).view(f"V{leaf.dtype.itemsize}"))  # its bits
+    elif is_array(leaf) and _on_disk(leaf.dtype) != leaf.dtype:
+        np.save(file, np.asarray(leaf).view(_on_disk(leaf.dtype)))
     else:
         eqx.default_serialise_filter_spec(file, leaf)
 
@@ -235,7 +195,7 @@ def _write(file: Any, leaf: Any) -> None:
 def _read(file: Any, leaf: Any) -> Any:
     if _is_key(leaf):
         return jr.wrap_key_data(np.load(file, allow_pickle=False), impl=jr.key_impl(leaf))
-    if not _is_array(leaf) or leaf.dtype.isbuiltin != 2:
+    if not is_array(leaf) or _on_disk(leaf.dtype) == leaf.dtype:
         return eqx.default_deserialise_filter_spec(file, leaf)
     array = np.load(file, allow_pickle=False).view(leaf.dtype)
     return array if isinstance(leaf, np.ndarray) else jnp.asarray(array)
@@ -248,95 +208,9 @@ def _with_key(leaf: Any) -> Any:
     return leaf
 
 
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct)
-
-
 def _is_spread(array: jax.Array) -> bool:
     return not (array.is_fully_addressable or array.is_fully_replicated)
 
 
 def _is_key(leaf: Any) -> bool:
-    return _is_array(leaf) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _compare(what: str, in_file: Any, in_like: Any) -> None:
-    if in_file != in_like:
-        raise ValueError(f"{what} is {in_file} in the file and {in_like} in `like`.")
-
-
-_UNKNOWN = "unknown"
-
-
-def _header(model: Any) -> dict:
-    names = ("jaxsnn_eqx", "equinox", "jax")
-    return {
-        "jaxsnn_eqx file format": _FORMAT,
-        "versions": {name: _version(name) for name in names},
-        "model": dict(_describe(model, "", stored=True)),
-    }
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:  # run from its source tree
-        return _UNKNOWN
-
-
-def _describe(node: Any, name: str, stored: bool):
-    """Describes every part of a PyTree by its path, without the values that are `stored`.
-
-    The values of arrays in static fields, and inside other leaves, are not stored, so they are
-    part of the description.
-    """
-    if _is_array(node):
-        if node.dtype == object:
-            raise ValueError(f"`{name}` is an array of objects, which cannot be stored.")
-        shape = "x".join(map(str, node.shape)) or "scalar"
-        values = "" if stored else f": {np.asarray(node).tolist()}"
-        yield name, f"array of {node.dtype}, {shape}{values}"
-        return
-    stored = stored and not jtu.all_leaves([node])
-    if dataclasses.is_dataclass(node) and not isinstance(node, type):
-        yield name, _qualified(type(node))
-        for field in dataclasses.fields(node):
-            inner = getattr(node, field.name)
-            path = f"{name}.{field.name}" if name else field.name
-            yield from _describe(inner, path, stored and not field.metadata.get("static"))
-    elif isinstance(node, list | tuple):
-        yield name, f"{_qualified(type(node))} of {len(node)}"
-        for i, inner in enumerate(node):
-            yield from _describe(inner, f"{name}[{i}]", stored)
-    elif isinstance(node, dict):
-        # JAX sorts the keys of a `dict`, and keeps the order of its subclasses
-        keys = f"{len(node)}" if type(node) is dict else f"{list(node)}"
-        yield name, f"{_qualified(type(node))} of {keys}"
-        for key, inner in node.items():
-            yield from _describe(inner, f"{name}[{key!r}]", stored)
-    elif isinstance(node, set | frozenset):
-        yield name, f"{_qualified(type(node))} of {sorted(map(repr, node))}"
-    elif isinstance(node, bool | int | float | complex | str | bytes | None | np.dtype):
-        yield name, repr(node)
-    elif isinstance(node, types.MethodType):
-        yield name, _qualified(node.__func__)
-        yield from _describe(node.__self__, f"{name}.__self__", stored)
-    elif isinstance(node, ft.partial):
-        yield name, _qualified(type(node))
-        for part in ("func", "args", "keywords"):
-            yield from _describe(getattr(node, part), f"{name}.{part}", stored)
-    elif not jtu.all_leaves([node]):
-        yield name, _qualified(type(node))
-        for i, inner in enumerate(eqx.tree_flatten_one_level(node)[0]):
-            yield from _describe(inner, f"{name}[{i}]", stored)
-    elif isinstance(getattr(node, "__qualname__", None), str):
-        yield name, _qualified(node)
-    else:
-        # addresses differ from process to process
-        yield name, re.sub(r" at 0x[0-9a-fA-F]+", "", f"{_qualified(type(node))} {node!r}")
-
-
-def _qualified(thing: Any) -> str:
-    """The name of a class or function, without private modules, which may be renamed."""
-    public = re.sub(r"\._.*", "", str(thing.__module__))
-    return f"{public}.{thing.__qualname__}"
+    return is_array(leaf) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -37,12 +37,21 @@ class Entry:
     high: float = 1.0
     values: bool = False
     spikes: bool = True  # else potentials, which agree up to a bound
-    exact: Callable | None = None  # whether all numbers of 1/8 are exact for it: `make`
+    exact: tuple | None = None  # a layer and its formula for which numbers of 1/8 are exact
     channels: int | None = None  # of the input, where the layer fixes it
 
 
 def value(make, formula, **options):
     return Entry(make, formula, values=True, **options)
+
+
+def changes(layer, formula, threshold, exact, **options):
+    """An encoder of changes, with a threshold, and with one of whole eighths."""
+    return Entry(
+        lambda n: layer(threshold, **options),
+        lambda xs, n: formula(xs, threshold, **options),
+        exact=(layer(exact, **options), lambda xs, n: formula(xs, exact, **options)),
+    )
 
 
 def _lif(xs, length, params=PARAMS, **options):
@@ -139,57 +148,25 @@ ENTRIES = {
         spikes=False,
     ),
     "LIFCurrentEncoder": Entry(lambda n: snn.LIFCurrentEncoder(PARAMS), _lif, low=-4, high=6),
-    "DeltaEncoder": Entry(
-        lambda n: snn.DeltaEncoder(0.3),
-        lambda xs, n: oracle.delta(xs, 0.3),
-        exact=lambda n: (
-            snn.DeltaEncoder(0.375),
-            lambda xs, n: oracle.delta(xs, 0.375),
-        ),
-    ),
-    "DeltaEncoder(signed=False)": Entry(
-        lambda n: snn.DeltaEncoder(0.3, signed=False),
-        lambda xs, n: oracle.delta(xs, 0.3, signed=False),
+    "DeltaEncoder": changes(snn.DeltaEncoder, oracle.delta, 0.3, 0.375),
+    "DeltaEncoder(signed=False)": changes(
+        snn.DeltaEncoder, oracle.delta, 0.3, 0.375, signed=False
     ),
     "ThresholdEncoder": Entry(
         lambda n: snn.ThresholdEncoder(0.2, 0.1, 1.5), lambda xs, n: oracle.delta(xs, 0.35)
     ),
-    "StepForwardEncoder": Entry(
-        lambda n: snn.StepForwardEncoder(0.3),
-        lambda xs, n: oracle.step_forward(xs, 0.3),
-        exact=lambda n: (
-            snn.StepForwardEncoder(0.25),
-            lambda xs, n: oracle.step_forward(xs, 0.25),
-        ),
+    "StepForwardEncoder": changes(snn.StepForwardEncoder, oracle.step_forward, 0.3, 0.25),
+    "MovingWindowEncoder": changes(
+        snn.MovingWindowEncoder, oracle.moving_window, 0.3, 0.25, window=4
     ),
-    "MovingWindowEncoder": Entry(
-        lambda n: snn.MovingWindowEncoder(0.3, window=4),
-        lambda xs, n: oracle.moving_window(xs, 0.3, 4),
-        exact=lambda n: (
-            snn.MovingWindowEncoder(0.25, window=4),
-            lambda xs, n: oracle.moving_window(xs, 0.25, 4),
-        ),
-    ),
-    "SigmaDeltaEncoder": Entry(
-        lambda n: snn.SigmaDeltaEncoder(0.07),
-        lambda xs, n: oracle.sigma_delta(xs, 0.07),
-        exact=lambda n: (
-            snn.SigmaDeltaEncoder(0.25),
-            lambda xs, n: oracle.sigma_delta(xs, 0.25),
-        ),
-    ),
-    "SigmaDeltaEncoder(graded=False)": Entry(
-        lambda n: snn.SigmaDeltaEncoder(0.3, graded=False),
-        lambda xs, n: oracle.sigma_delta(xs, 0.3, graded=False),
-        exact=lambda n: (
-            snn.SigmaDeltaEncoder(0.25, graded=False),
-            lambda xs, n: oracle.sigma_delta(xs, 0.25, graded=False),
-        ),
+    "SigmaDeltaEncoder": changes(snn.SigmaDeltaEncoder, oracle.sigma_delta, 0.07, 0.25),
+    "SigmaDeltaEncoder(graded=False)": changes(
+        snn.SigmaDeltaEncoder, oracle.sigma_delta, 0.3, 0.25, graded=False
     ),
     "PulseWidthEncoder": Entry(
         lambda n: snn.PulseWidthEncoder(9e-3, 0.1, 0.9),
         lambda xs, n: oracle.pulse_width(xs, 9, 0.1, 0.9),
-        exact=lambda n: (
+        exact=(
             snn.PulseWidthEncoder(9e-3),
             lambda xs, n: oracle.pulse_width(xs, 9),
         ),
@@ -197,7 +174,7 @@ ENTRIES = {
     "LevelCrossingEncoder": Entry(
         lambda n: snn.LevelCrossingEncoder(LEVELS),
         lambda xs, n: oracle.level_crossing(xs, LEVELS),
-        exact=lambda n: (
+        exact=(
             snn.LevelCrossingEncoder((0.25, 0.5, 0.875)),
             lambda xs, n: oracle.level_crossing(xs, (0.25, 0.5, 0.875)),
         ),
@@ -206,7 +183,7 @@ ENTRIES = {
         lambda n: snn.BensSpikerEncoder(FILTER, 0.3),
         lambda xs, n: oracle.bens_spiker(xs, FILTER, 0.3),
         high=2.0,
-        exact=lambda n: (
+        exact=(
             snn.BensSpikerEncoder(FILTER, 0.25),
             lambda xs, n: oracle.bens_spiker(xs, FILTER, 0.25),
         ),
@@ -216,7 +193,7 @@ ENTRIES = {
         _lif,
         low=-4,
         high=6,
-        exact=lambda n: (
+        exact=(
             snn.LIF(SIMPLE_DYADIC, dt=DYADIC),
             lambda xs, n: _lif(xs, n, SIMPLE_DYADIC, dt=DYADIC),
         ),
@@ -238,7 +215,7 @@ ENTRIES = {
         lambda xs, n: _lif(xs, n, SIMPLE, leaks=False),
         low=-0.2,
         high=0.4,
-        exact=lambda n: (snn.IF(SIMPLE), lambda xs, n: _lif(xs, n, SIMPLE, leaks=False)),
+        exact=(snn.IF(SIMPLE), lambda xs, n: _lif(xs, n, SIMPLE, leaks=False)),
     ),
     "IF(soft_reset=True)": Entry(
         lambda n: snn.IF(SIMPLE, soft_reset=True),
@@ -372,19 +349,25 @@ def test_exact_ties(name):
     entry, length = ENTRIES[name], 60
     shape = (length, 40)
     x = np.random.default_rng(1).integers(0, 9, shape).astype(np.float32) / 8
-    found = compare(entry, x, length, entry.exact(length))
+    found = compare(entry, x, length, entry.exact)
     assert (found.differ, found.wrong) == (0, 0)
     assert found.spikes
 
 
+def decimals(entry, length, size=40):
+    """Numbers of two decimals, and the next ones in float32.
+
+    A number and the next one may be on both sides of a threshold.
+    """
+    x = np.round(inputs(entry, length, size, seed=6), 2)
+    return np.nextafter(x, np.float32(-np.inf)), x, np.nextafter(x, np.float32(np.inf))
+
+
 @every_entry
 def test_decimals_and_their_neighbours(name):
-    # where a number and the next one may be on both sides of a threshold
     entry, length = ENTRIES[name], 60
-    x = np.round(inputs(entry, length, seed=6), 2)
-    for towards in (-np.inf, None, np.inf):
-        near = x if towards is None else np.nextafter(x, np.float32(towards))
-        assert compare(entry, near, length).wrong == 0
+    for x in decimals(entry, length):
+        assert compare(entry, x, length).wrong == 0
 
 
 SPECIAL = {

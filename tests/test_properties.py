@@ -48,10 +48,6 @@ def forget_programs():
     jax.clear_caches()
 
 
-def seconds(low, high):
-    return st.floats(low, high, allow_subnormal=False)
-
-
 def ratio(low, high):
     """Positive numbers, as many small as large ones."""
     return st.floats(np.log(low), np.log(high)).map(lambda x: float(np.exp(x)))
@@ -240,8 +236,7 @@ def signal_layers(draw, name, length, shape, dt):
         linear = eqx.nn.Linear(3, 3, use_bias=draw(st.booleans()), key=jr.key(0))
         return snn.Recurrent(draw(st.sampled_from([neuron, synapse])), linear), WIDE, spikes
     assert name == "delay"
-    steps = draw(st.lists(st.integers(0, 9), min_size=1, max_size=1))[0]
-    return snn.Delay(steps * dt, dt), WIDE, ()
+    return snn.Delay(draw(st.integers(0, 9)) * dt, dt), WIDE, ()
 
 
 SIGNAL_LAYERS = (
@@ -269,6 +264,36 @@ def generated(draw, name):
     if name in VALUE_LAYERS:  # whose chunks have at least one step
         cuts = sorted({min(max(cut, 1), length - 1) for cut in cuts} - {0})
     return layer, jnp.asarray(xs.astype(dtype)), spikes, length, cuts, jr.key(seed)
+
+
+def in_chunks(layer, x, length, cuts, key=None):
+    """The outputs of the chunks between the cuts; of a decoder, the last one."""
+    takes_values = layer.seq_length is not None
+    state, outs = layer.init(x if takes_values else x[0]), []
+    for start, stop in itertools.pairwise((0, *cuts, length)):
+        if takes_values:
+            state, out = layer.run(state, x, length=stop - start, key=key)
+        else:
+            state, out = layer.run(state, x[start:stop], key=key)
+        outs.append(out)
+    return outs[-1] if decodes(layer) else jnp.concatenate(outs)
+
+
+def in_steps(layer, x, length, cuts, key=None):
+    """The same, step by step."""
+    takes_values = layer.seq_length is not None
+
+    def step(state, x_t):
+        return layer.step(state, x if takes_values else x_t, key=key)
+
+    first = layer.init(x if takes_values else x[0])
+    outs = jax.lax.scan(step, first, None if takes_values else x, length)[1]
+    return outs[-1] if decodes(layer) else outs
+
+
+def decodes(layer):
+    last = layer[-1] if isinstance(layer, snn.Network) else layer
+    return isinstance(last, snn.AbstractDecoder)
 
 
 def close(a, b):
@@ -315,28 +340,9 @@ def test_layers(name):
         # the same again
         np.testing.assert_array_equal(whole(layer, xs), out)
 
-        # in chunks
-        def chunks(layer, x):
-            state, outs = layer.init(x if takes_values else x[0]), []
-            for start, stop in itertools.pairwise((0, *cuts, length)):
-                if takes_values:
-                    state, part = layer.run(state, x, length=stop - start, key=key)
-                else:
-                    state, part = layer.run(state, x[start:stop], key=key)
-                outs.append(part)
-            return jnp.concatenate(outs)
-
-        assert close(eqx.filter_jit(jax.vmap(chunks, (None, 0)))(layer, xs), out)
-
-        # step by step
-        def steps(layer, x):
-            def step(state, x_t):
-                return layer.step(state, x if takes_values else x_t, key=key)
-
-            first = layer.init(x if takes_values else x[0])
-            return jax.lax.scan(step, first, None if takes_values else x, length)[1]
-
-        assert close(eqx.filter_jit(jax.vmap(steps, (None, 0)))(layer, xs), out)
+        for form in (in_chunks, in_steps):
+            call = eqx.filter_jit(jax.vmap(form, (None, 0, None, None, None)))
+            assert close(call(layer, xs, length, tuple(cuts), key), out)
 
         # forward and reverse mode agree
         wide = xs.astype(jnp.float32)
@@ -416,23 +422,13 @@ def test_networks(case):
     note(f"{network}, cut at {cut}")
     cases[LAYERS] += 1
     cases[INPUTS] += ROWS
-    decodes = isinstance(network[-1], snn.AbstractDecoder)
-
-    def chunks(x):
-        state, first = network.run(network.init(x), x, length=cut, key=key)
-        _, last = network.run(state, x, length=network.seq_length - cut, key=key)
-        return last if decodes else jnp.concatenate([first, last])
-
-    def steps(x):
-        def step(state, _):
-            return network.step(state, x, key=key)
-
-        _, outs = jax.lax.scan(step, network.init(x), None, network.seq_length)
-        return outs[-1] if decodes else outs
-
-    whole, *others = (
-        eqx.filter_jit(jax.vmap(f))(xs) for f in (lambda x: network(x, key=key), chunks, steps)
+    length = network.seq_length
+    forms = (
+        lambda x: network(x, key=key),
+        lambda x: in_chunks(network, x, length, [cut], key),
+        lambda x: in_steps(network, x, length, [cut], key),
     )
+    whole, *others = (eqx.filter_jit(jax.vmap(form))(xs) for form in forms)
     assert np.isfinite(whole).all()
     for other in others:
         assert close(other, whole)
@@ -464,14 +460,11 @@ def test_decoders(decoder):
         xs = jnp.asarray(random.integers(-1, 2, (ROWS, length, *shape)).astype(dtype))
         cut = data.draw(st.integers(0, length))
 
-        def chunks(x):
-            state, _ = layer.run(layer.init(x[0]), x[:cut])
-            return layer.run(state, x[cut:])[1]
-
         out = jax.jit(jax.vmap(layer))(xs)
         assert out.shape == (ROWS, *shape)
         assert out.dtype == dtype
-        signs, wide = np.asarray(xs, float), jax.jit(jax.vmap(chunks))(xs)
+        signs = np.asarray(xs, float)
+        wide = jax.jit(jax.vmap(lambda x: in_chunks(layer, x, length, [cut])))(xs)
         np.testing.assert_allclose(np.asarray(wide, float), np.asarray(out, float), rtol=1e-2)
         expected = {
             snn.MaxOverTime: signs.max(axis=1),
