@@ -39,6 +39,7 @@ LAYERS: dict[type, dict[str, Any]] = {
     snn.DirectEncoder: {"seq_length": STEPS},
     snn.Preprocessed: {"fn": LINEAR, "encoder": snn.DirectEncoder(STEPS)},
     snn.GaussianReceptiveFields: {"centres": [0.0, 1.0], "widths": 0.5},
+    snn.Scale: {"scale": 2.0},
     snn.LIFCurrentEncoder: {},
     snn.DeltaEncoder: {"threshold": 0.5},
     snn.ThresholdEncoder: {"mean_change": 0.5, "std_change": 0.1},

@@ -5,6 +5,7 @@ from . import events as events
 from . import functional as functional
 from . import metrics as metrics
 from . import spike_trains as spike_trains
+from ._calibrate import calibrate as calibrate
 from ._decode import AbstractDecoder as AbstractDecoder
 from ._decode import FirstSpikeTime as FirstSpikeTime
 from ._decode import MaxOverTime as MaxOverTime
@@ -33,6 +34,7 @@ from ._encoder.pulse_width import PulseWidthEncoder as PulseWidthEncoder
 from ._encoder.rank_order import RankOrderEncoder as RankOrderEncoder
 from ._encoder.receptive_fields import GaussianReceptiveFields as GaussianReceptiveFields
 from ._encoder.regular_rate import RegularRateEncoder as RegularRateEncoder
+from ._encoder.scale import Scale as Scale
 from ._encoder.sigma_delta import SigmaDeltaEncoder as SigmaDeltaEncoder
 from ._encoder.spatio_temporal import SpatioTemporalEncoder as SpatioTemporalEncoder
 from ._encoder.step_forward import StepForwardEncoder as StepForwardEncoder
@@ -62,6 +64,9 @@ from ._parameters import LearnableLIFParameters as LearnableLIFParameters
 from ._parameters import LIFParameters as LIFParameters
 from ._serialise import load as load
 from ._serialise import save as save
+from ._summary import LayerSummary as LayerSummary
+from ._summary import Summary as Summary
+from ._summary import summary as summary
 from ._surrogate import AbstractSurrogate as AbstractSurrogate
 from ._surrogate import ATan as ATan
 from ._surrogate import Gaussian as Gaussian

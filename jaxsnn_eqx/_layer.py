@@ -1,6 +1,7 @@
 """The contract of every layer: `init`, `step`, `run` and the call."""
 
 import inspect
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
@@ -9,6 +10,7 @@ import equinox as eqx
 import jax.tree_util as jtu
 from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
+from ._adjust import Adjustment, DataRange
 from ._integrate import integrate
 from ._types import (
     AnyInput,
@@ -144,7 +146,30 @@ class AbstractLayer(eqx.Module):
 
 
 class AbstractEncoder(AbstractLayer):
-    """A layer that turns values or signals into spikes."""
+    """A layer that turns values or signals into spikes.
+
+    What `calibrate` and `summary` need to know of an encoder is said by the methods below,
+    which subclasses may override.
+    """
+
+    @property
+    def input_range(self) -> tuple[Any, Any]:
+        """The inputs that the encoder tells apart: others are clipped, or never fire."""
+        return -math.inf, math.inf
+
+    @property
+    def needs_range(self) -> bool:
+        """Whether `calibrate` must move data that are outside of `input_range` into it."""
+        return False
+
+    def adjustment(self, data: DataRange) -> Adjustment | None:
+        """What `calibrate` changes to set the rate; `None` is a `Scale` in front of it."""
+
+    def at_rate(self, rate: float, dt: float, data: DataRange) -> "AbstractEncoder | None":
+        """The encoder of about that rate, if its number of spikes does not depend on data."""
+
+    def expected_spikes(self, x: Array) -> Array | None:
+        """How many spikes a step has on average for the inputs `x`, if they are random."""
 
 
 # The shapes of each kind of input, and of its output. `step` checks the shape of one step's

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -275,6 +276,11 @@ def parameters_of(*used: str) -> Callable[[AnyLIFParameters], AnyLIFParameters]:
         )
 
     return convert
+
+
+def rheobase(params: AnyLIFParameters) -> Any:
+    """The smallest constant current that makes the neuron fire, in the limit of a long time."""
+    return (params.v_th - params.v_leak) / params.r
 
 
 def check_params(params: AnyLIFParameters, dt: float, *taus: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import ArrayLike, PRNGKeyArray, Shaped
 
 from ._layer import AbstractEncoder, time_steps
+from ._summary import Summary
 from ._types import AnyInput, NestedNumbers, Signal, as_floating, checked, positive_number
 
 try:
@@ -235,3 +236,54 @@ def _rows(name: str, x: ArrayLike | NestedNumbers) -> np.ndarray:
 
 def _time_axis(ax: Axes, length: int, dt: float) -> None:
     ax.set(xlabel="time (ms)", xlim=(-0.5e3 * dt, 1e3 * dt * (max(length, 1) - 0.5)))
+
+
+@checked
+def activity(summary: Summary, *, ax: Axes | None = None) -> Axes:
+    """Draws the layers that spike: the shares of silent, firing and saturated neurons.
+
+    There is a bar for each layer, first to last from the top, with its rate beside it.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> import jaxsnn_eqx as snn
+    >>> from jaxsnn_eqx import plotting
+    >>> values = jnp.linspace(0.0, 3.0, 40).reshape(10, 4)
+    >>> found = snn.summary(snn.ConstantCurrentLIFEncoder(seq_length=50), values)
+    >>> plotting.activity(found).get_xlabel()
+    'share of neurons (%)'
+
+    ```
+
+    **Arguments:**
+
+    - `summary`: from `jaxsnn_eqx.summary`.
+    - `ax`: the axes to draw into, by default those of a new figure. (Keyword only.)
+
+    **Returns:**
+
+    The axes.
+
+    **Raises:** `ValueError` if no layer spikes.
+    """
+    layers = [layer for layer in summary.layers if layer.rate is not None]
+    if not layers:
+        raise ValueError("`summary` must have a layer that spikes, got none.")
+    ax = plt.subplots(layout="constrained")[1] if ax is None else ax
+    silent = 100 * np.array([layer.silent for layer in layers], float)
+    saturated = 100 * np.array([layer.saturated for layer in layers], float)
+    parts = (
+        ("silent", silent, "lightgray"),
+        ("firing", 100 - silent - saturated, INPUT),
+        ("saturated", saturated, NEGATIVE),
+    )
+    rows, left = np.arange(len(layers)), np.zeros(len(layers))
+    for name, share, colour in parts:
+        ax.barh(rows, share, left=left, height=0.6, color=colour, label=name)
+        left = left + share
+    for row, layer in enumerate(layers):
+        ax.text(102, row, f"{layer.rate:.3g} Hz", va="center")
+    ax.set_yticks(rows, labels=[layer.name for layer in layers])
+    ax.set(xlabel="share of neurons (%)", xlim=(0, 100), ylim=(len(layers) - 0.5, -0.5))
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
+    return ax

@@ -221,6 +221,13 @@ CASES = {
         variant=True,
     ),
     "first_spike": Case(snn.TimeToFirstSpikeEncoder(LENGTH, 6e-3), high=1.0),
+    "first_spike_trained": Case(
+        snn.TimeToFirstSpikeEncoder(LENGTH, jnp.array(6e-3)), high=1.0, variant=True
+    ),
+    "scaled": Case(
+        snn.Preprocessed(snn.Scale(2.0, jnp.array(0.1)), snn.ConstantCurrentLIFEncoder(LENGTH)),
+        variant=True,
+    ),
     "poisson": Case(snn.PoissonEncoder(LENGTH, 500.0), high=1.0, draws=True),
     "poisson_signed": Case(
         snn.PoissonEncoder(LENGTH, 1e3, signed=True),
@@ -231,7 +238,13 @@ CASES = {
         variant=True,
     ),
     "poisson_signal": Case(snn.PoissonEncoder(None, 500.0), high=1.0, draws=True),
+    "poisson_trained": Case(
+        snn.PoissonEncoder(LENGTH, jnp.array(500.0)), high=1.0, draws=True, variant=True
+    ),
     "regular_rate": Case(snn.RegularRateEncoder(LENGTH, 700.0), high=1.0),
+    "regular_rate_trained": Case(
+        snn.RegularRateEncoder(LENGTH, jnp.array(700.0)), high=1.0, variant=True
+    ),
     "phase": Case(snn.PhaseEncoder(LENGTH, 4), high=1.0),
     "burst": Case(snn.BurstEncoder(LENGTH, 4, t_max=6e-3), high=1.0),
     "rank_order": Case(snn.RankOrderEncoder(LENGTH), high=1.0, elementwise=False),
@@ -337,6 +350,11 @@ CASES = {
     "first_spike_time": Case(snn.FirstSpikeTime(), high=1.0, elementwise=False),
     "spike_count": Case(snn.SpikeCount(), elementwise=False),
     "over_time_linear": Case(snn.OverTime(_linear(5, 3, True, 2)), elementwise=False),
+    "over_time_scale": Case(
+        snn.OverTime(snn.Scale(jnp.linspace(0.5, 2.0, 5), -1.0)),
+        elementwise=False,
+        variant=True,
+    ),
     "over_time_dropout": Case(snn.OverTime(eqx.nn.Dropout()), draws=True),
     "network": Case(
         _network(snn.ConstantCurrentLIFEncoder(LENGTH), *_LAYERS, snn.MaxOverTime()),

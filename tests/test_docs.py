@@ -16,7 +16,14 @@ from conftest import module_at
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "jaxsnn_eqx"
 DOCS = REPOSITORY / "docs"
-GUIDE = ["first_model.md", "contract.md", "choosing.md", "extending.md", "performance.md"]
+GUIDE = [
+    "first_model.md",
+    "calibrate.md",
+    "contract.md",
+    "choosing.md",
+    "extending.md",
+    "performance.md",
+]
 
 pytestmark = pytest.mark.skipif(
     not (REPOSITORY / "README.md").exists(), reason="outside the source tree"

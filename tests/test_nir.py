@@ -18,7 +18,6 @@ nir = pytest.importorskip("nir")
 
 from jaxsnn_eqx.nir import (  # noqa: E402
     NEVER,
-    Scale,
     from_nir,
     from_nir_data,
     to_nir,
@@ -81,7 +80,7 @@ LATERAL = snn.Network(
 )
 EACH_ITS_OWN = snn.Network(
     [
-        snn.OverTime(Scale(jnp.array([1.0, 2.0, 3.0]))),
+        snn.OverTime(snn.Scale(jnp.array([1.0, 2.0, 3.0]))),
         snn.Synapse(
             snn.LIF(
                 snn.LearnableLIFParameters(
@@ -337,12 +336,32 @@ def test_a_recurrent_graph_of_snntorch_loads_and_runs(recorded):
     assert 0 < network(recorded["xs"]).mean() < 1
 
 
+@pytest.mark.parametrize("offset", [0.0, 0.4, (0.1, 0.2, 0.3)])
+def test_a_calibrated_encoder_is_written_with_its_scale(offset):
+    encoder = snn.ConstantCurrentLIFEncoder(40)
+    network = snn.Network([snn.Preprocessed(snn.Scale(2.5, offset), encoder)])
+    graph = to_nir(network, 3)
+    kinds = [type(node) for node in graph.nodes.values()]
+    assert kinds == [nir.Input, nir.Affine if offset else nir.Scale, nir.LIF, nir.Output]
+    x = jnp.array([0.1, 0.4, 0.9])
+    np.testing.assert_array_equal(from_nir(graph, seq_length=40)(x), network(x))
+    signal = snn.Network([snn.OverTime(snn.Scale(2.5, 0.3)), snn.LIFCurrentEncoder()])
+    xs = jnp.asarray(np.random.default_rng(0).normal(0, 1, (40, 3)), jnp.float32)
+    np.testing.assert_array_equal(from_nir(to_nir(signal, 3))(xs), signal(xs))
+
+
+def test_a_scale_with_an_offset_has_a_node_for_one_axis_only():
+    with pytest.raises(ValueError, match="`Scale` with an `offset` has a NIR node, `Affine`"):
+        to_nir(snn.OverTime(snn.Scale(2.0, 1.0)), (2, 3))
+
+
 @pytest.mark.parametrize("name", [n for n, c in CASES.items() if c.takes_values])
 def test_encoders_without_a_node_are_refused_with_what_to_do(name):
     encoder = CASES[name].layer
     if isinstance(encoder, snn.Network):
         encoder = encoder[0]
-    if type(encoder) in (snn.ConstantCurrentLIFEncoder, snn.DirectEncoder):
+    scaled = isinstance(encoder, snn.Preprocessed) and isinstance(encoder.fn, snn.Scale)
+    if scaled or type(encoder) in (snn.ConstantCurrentLIFEncoder, snn.DirectEncoder):
         to_nir(encoder, 5)
         return
     match = r"has no NIR node: (record its spikes|see the table)"

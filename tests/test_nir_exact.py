@@ -12,7 +12,7 @@ import jaxsnn_eqx as snn
 
 nir = pytest.importorskip("nir")
 
-from jaxsnn_eqx.nir import Flatten, Scale, Threshold, from_nir, to_nir  # noqa: E402
+from jaxsnn_eqx.nir import Flatten, Threshold, from_nir, to_nir  # noqa: E402
 
 RNG = np.random.default_rng(0)
 FAST = snn.LIFParameters(tau_mem=7.3e-3, v_th=0.7, v_leak=0.1, v_reset=-0.2)
@@ -51,7 +51,7 @@ LAYERS = {
     "delay": snn.Delay(3e-3),
     "delay, each": snn.Delay([0.0, 1e-3, 7e-3]),
     "linear": snn.OverTime(LINEAR),
-    "scale": snn.OverTime(Scale(jnp.array([0.1, 1 / 3, 7.0]))),
+    "scale": snn.OverTime(snn.Scale(jnp.array([0.1, 1 / 3, 7.0]))),
     "threshold": snn.OverTime(Threshold(jnp.array([0.1, 1 / 3, 7.0]))),
     "flatten": snn.OverTime(Flatten(0, 0)),
     "flatten all": snn.OverTime(eqx.nn.Lambda(jnp.ravel)),

@@ -237,3 +237,26 @@ def test_the_gallery_draws_every_encoder():
     for name in encoders:
         with pytest.raises(ValueError, match=rf"the gallery must draw .*\b{name}\b"):
             gallery.check_complete([panel for panel in panels if name not in panel.names])
+
+
+def test_a_summary_is_drawn_as_shares_of_neurons(ax):
+    encoder = snn.ConstantCurrentLIFEncoder(50)
+    values = np.array([[0.1, 2.0, 1e3, 0.2], [0.3, 1.0, 1e3, 3.0]], np.float32)
+    model = snn.Network([encoder, snn.OverTime(jnp.ravel)])
+    found = snn.summary(model, values)
+    assert plotting.activity(found, ax=ax) is ax
+    silent, firing, saturated = (bars[0].get_width() for bars in ax.containers)
+    assert (silent, firing, saturated) == (25, 50, 25)
+    assert [bars[0].get_x() for bars in ax.containers] == [0, 25, 75]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "[0] ConstantCurrentLIFEncoder"
+    ]
+    assert ax.texts[0].get_text() == f"{found.layers[0].rate:.3g} Hz"
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["silent", "firing", "saturated"]
+
+
+def test_a_summary_without_spikes_is_refused(ax):
+    found = snn.summary(snn.LI(), np.ones((2, 5, 3)))
+    with pytest.raises(ValueError, match="must have a layer that spikes, got none"):
+        plotting.activity(found, ax=ax)

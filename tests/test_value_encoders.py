@@ -530,6 +530,14 @@ def test_values_out_of_range_are_clipped_and_nan_is_nan(encoder):
             r"`max_rate` must be at most 1/dt = 1000 Hz.*got 2000 Hz at dt=0.001 s",
         ),
         (lambda: snn.RegularRateEncoder(5, 1001.0), "`max_rate` must be at most 1/dt"),
+        (
+            lambda: snn.PoissonEncoder(5, jnp.array([500.0, 1500.0])),
+            "`max_rate` must be at most 1/dt = 1000 Hz, one spike a step, got 1500 Hz",
+        ),
+        (
+            lambda: snn.RegularRateEncoder(5, (1.0, 2.0))(jnp.ones(3)),
+            r"`max_rate`, of shape \(2,\), must broadcast to one step's input",
+        ),
         (lambda: snn.PoissonEncoder(5, -1.0), "`max_rate` must be positive, got -1.0"),
         (
             lambda: snn.PoissonEncoder(5, signed=True, dtype=jnp.uint8),
@@ -574,3 +582,25 @@ def test_values_out_of_range_are_clipped_and_nan_is_nan(encoder):
 def test_bad_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("kind", [snn.PoissonEncoder, snn.RegularRateEncoder])
+def test_each_value_has_its_own_trained_rate(kind):
+    rates = jnp.array([100.0, 400.0, 1000.0])
+    encoder = kind(1000, rates)
+    x = jnp.array([1.0, 0.5, 0.25])
+    spikes = encoder(x, key=jr.key(0)).sum(axis=0)
+    np.testing.assert_allclose(spikes, rates * x, rtol=0.15)
+    # the derivative is that of the expectation, in spikes per hertz
+    grads = eqx.filter_grad(lambda e: e(x, key=jr.key(0)).sum())(encoder)
+    np.testing.assert_allclose(grads.max_rate, x * 1000 * 1e-3, rtol=1e-4)
+
+
+def test_the_window_of_a_first_spike_is_trained():
+    encoder = snn.TimeToFirstSpikeEncoder(40, jnp.array([5e-3, 1e-2]))
+    x = jnp.array([0.3, 0.3])
+    assert step_of(encoder(x)).tolist() == [6, 12]
+    times = jnp.arange(40.0)
+    grads = eqx.filter_grad(lambda e: (times[:, None] * e(x)).sum())(encoder)
+    # d t / d tau, in steps per second
+    np.testing.assert_allclose(grads.tau, -np.log(x) / 1e-3, rtol=1e-5)

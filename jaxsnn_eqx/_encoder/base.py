@@ -3,12 +3,24 @@
 from abc import abstractmethod
 from typing import final
 
+import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 
 from .._integrate import integrate, map_over_time
 from .._layer import AbstractEncoder, AbstractStatefulLayer
-from .._types import First, Sample, as_first, as_floating, checked
+from .._types import (
+    Constant,
+    First,
+    Sample,
+    as_first,
+    as_floating,
+    checked,
+    constant_like,
+)
+from .rules import clip_unit
 
 
 class AbstractValueEncoder(AbstractStatefulLayer, AbstractEncoder):
@@ -68,11 +80,35 @@ class AbstractStatelessEncoder(AbstractEncoder):
         return state + length, spikes
 
 
-def rate_per_step(max_rate: float, dt: float) -> float:
-    """`max_rate · dt`, refused if it is more than one spike a step."""
-    if max_rate * dt > 1 + 1e-9:
+class AbstractUnitEncoder(AbstractStatelessEncoder):
+    """A stateless encoder of values in [0, 1], to which it clips others."""
+
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """[0, 1], to which other values are clipped."""
+        return 0.0, 1.0
+
+    @property
+    @final
+    def needs_range(self) -> bool:
+        """Values outside are clipped."""
+        return True
+
+
+def check_max_rate(max_rate: Constant, dt: float) -> None:
+    """Refuses more than one spike a step."""
+    if isinstance(max_rate, Tracer):
+        return
+    highest = float(np.max(np.asarray(max_rate), initial=0))
+    # a JAX array is rounded to float32
+    if highest * dt > 1 + (1e-6 if isinstance(max_rate, jax.Array) else 1e-9):
         raise ValueError(
             f"`max_rate` must be at most 1/dt = {1 / dt:g} Hz, one spike a step, got "
-            f"{max_rate:g} Hz at dt={dt} s."
+            f"{highest:g} Hz at dt={dt} s."
         )
-    return min(max_rate * dt, 1.0)
+
+
+def rate_per_step(max_rate: Constant, dt: float, x: Array) -> float | Array:
+    """`max_rate · dt`, at most 1, ready to be combined with `x`."""
+    rate = constant_like("max_rate", max_rate, x) * dt
+    return min(rate, 1.0) if isinstance(rate, float) else clip_unit(rate)

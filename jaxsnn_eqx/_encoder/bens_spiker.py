@@ -1,6 +1,6 @@
 """Spikes from which a filter reconstructs the signal."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
+from .._adjust import Adjustment, DataRange, like
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     Constant,
@@ -112,6 +113,35 @@ class BensSpikerEncoder(AbstractSignalEncoder):
     def delay(self) -> int:
         """How many steps late the spikes are: one less than the number of taps."""
         return len(self.filter) - 1
+
+    @property
+    def input_range(self) -> tuple[Any, Any]:
+        """From 0 to the sum of the taps, which is decoded from spikes at every step."""
+        return 0.0, sum(self.filter[1:], self.filter[0])
+
+    @property
+    def needs_range(self) -> bool:
+        """Spikes only add to the decoded signal, so it must not be negative."""
+        return True
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """The sum of the taps, and the threshold in proportion to it."""
+        taps = jnp.asarray(self.filter)
+
+        def apply(total: Array) -> "BensSpikerEncoder":
+            factor = total / taps.sum()
+            return eqx.tree_at(
+                lambda e: (e.filter, e.threshold),
+                self,
+                (
+                    like(self.filter, taps * factor, "filter"),
+                    like(self.threshold, jnp.asarray(self.threshold) * factor, "threshold"),
+                ),
+            )
+
+        return Adjustment(
+            "filter", 1e-3 * data.high, 1e4 * data.high, False, apply, shared=True
+        )
 
     @checked
     def init(self, x: First) -> BufferState:

@@ -8,11 +8,11 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from .._layer import AbstractTimed
 from .._types import as_spikes, positive_int, positive_number, spike_dtype, state_dtype
-from .base import AbstractStatelessEncoder
+from .base import AbstractUnitEncoder
 from .rules import clip_unit, straight_through
 
 
-class BurstEncoder(AbstractStatelessEncoder, AbstractTimed):
+class BurstEncoder(AbstractUnitEncoder, AbstractTimed):
     r"""Encodes each value in [0, 1] as a burst; larger values give more and closer spikes.
 
     The burst has $n$ spikes at the steps $0, i, 2i, \dots$ with

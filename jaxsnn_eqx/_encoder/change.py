@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
+from .._adjust import Adjustment, DataRange, adjust
 from .._layer import AbstractEncoder
 from .._surrogate import AbstractSurrogate
 from .._types import (
@@ -65,6 +66,10 @@ class AbstractChangeEncoder(AbstractEncoder):
     def seq_length(self) -> None:
         """`None`: its input has a time axis."""
         return None
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """The threshold."""
+        return adjust(self, "threshold", 1e-6 * data.span, 2 * data.span)
 
     @final
     @checked

@@ -3,6 +3,7 @@
 import equinox as eqx
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from .._adjust import DataRange
 from .._types import positive_int
 from .base import AbstractStatelessEncoder
 
@@ -36,6 +37,13 @@ class DirectEncoder(AbstractStatelessEncoder):
     """
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
+
+    def at_rate(self, rate: float, dt: float, data: DataRange) -> "DirectEncoder":
+        """None: refused."""
+        raise ValueError(
+            "`DirectEncoder` has no rate to calibrate: its output is the values themselves, "
+            "and the neurons behind it make the spikes. Calibrate the `Network`."
+        )
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The values `x` for every `t`; `key` is ignored."""

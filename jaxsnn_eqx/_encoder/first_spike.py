@@ -5,13 +5,23 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from .._adjust import Adjustment, DataRange, adjust
 from .._layer import AbstractTimed
-from .._types import as_spikes, positive_int, positive_number, spike_dtype, state_dtype
-from .base import AbstractStatelessEncoder
+from .._types import (
+    Constant,
+    as_spikes,
+    constant,
+    constant_like,
+    positive_int,
+    positive_number,
+    spike_dtype,
+    state_dtype,
+)
+from .base import AbstractUnitEncoder
 from .rules import clip_unit, spike_at
 
 
-class TimeToFirstSpikeEncoder(AbstractStatelessEncoder, AbstractTimed):
+class TimeToFirstSpikeEncoder(AbstractUnitEncoder, AbstractTimed):
     r"""Encodes each value in [0, 1] as one spike, when a decaying threshold reaches it.
 
     The threshold is $e^{-t / \tau}$, so the spike time, rounded to whole steps, is
@@ -35,7 +45,8 @@ class TimeToFirstSpikeEncoder(AbstractStatelessEncoder, AbstractTimed):
 
     **Arguments:**
 
-    - `tau`: time constant of the threshold, in seconds (static). Positive.
+    - `tau`: time constant of the threshold, in seconds. Positive. A number or tuple is fixed;
+        a JAX array (a scalar, or of the values' shape) is trained.
     - `seq_length`, `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
     Values outside [0, 1], infinities included, are clipped to it; **NaN** gives NaN at every
@@ -48,15 +59,20 @@ class TimeToFirstSpikeEncoder(AbstractStatelessEncoder, AbstractTimed):
     """
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
-    tau: float = eqx.field(static=True, converter=positive_number("tau"))
+    tau: Constant = eqx.field(converter=constant("tau", positive=True))
     dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """`tau`, and so the share of silent values."""
+        return adjust(self, "tau", 1e-3 * self.dt, 1e3 * self.dt * self.seq_length)
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for values `x`; `key` is ignored."""
         x_ = clip_unit(x.astype(state_dtype(x)))
         # ln(0) is infinite and its derivative NaN, so silent values get the time of a 1
-        position = -jnp.log(jnp.where(x_ == 0, 1, x_)) * (self.tau / self.dt)
+        tau = constant_like("tau", self.tau, x_)
+        position = -jnp.log(jnp.where(x_ == 0, 1, x_)) * (tau / self.dt)
         fires = (x_ != 0) & (jnp.round(position) < self.seq_length)
         spikes = jnp.where(fires, spike_at(self.seq_length, position, t), 0)
         return as_spikes(jnp.where(jnp.isnan(x_), x_, spikes), self.dtype or x.dtype)

@@ -7,6 +7,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from .._adjust import Adjustment, DataRange, adjust
 from .._layer import AbstractTimed
 from .._types import (
     Constant,
@@ -18,7 +19,7 @@ from .._types import (
     spike_dtype,
     state_dtype,
 )
-from .base import AbstractStatelessEncoder
+from .base import AbstractUnitEncoder
 from .rules import clip_unit, spike_at
 from .spatio_temporal import check_fits, position_in_window
 
@@ -27,7 +28,7 @@ def _optional_tau(tau: float | None) -> float | None:
     return None if tau is None else positive_number("tau")(tau)
 
 
-class LatencyEncoder(AbstractStatelessEncoder, AbstractTimed):
+class LatencyEncoder(AbstractUnitEncoder, AbstractTimed):
     r"""Encodes each value in [0, 1] as one spike; larger values fire earlier, small ones never.
 
     The spike time, rounded to whole steps, is linear in the value with `tau=None`,
@@ -96,6 +97,10 @@ class LatencyEncoder(AbstractStatelessEncoder, AbstractTimed):
                 "`threshold` must be positive in the logarithmic encoding (with `tau`), got "
                 f"{self.threshold}: at 0 every value would fire at step 0."
             )
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """The threshold, and so the share of silent values."""
+        return adjust(self, "threshold", 0.0 if self.tau is None else 1e-6, 1.0)
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for values `x`; `key` is ignored."""

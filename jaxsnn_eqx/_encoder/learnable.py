@@ -1,10 +1,13 @@
 """The constant-current LIF encoder with trainable parameters."""
 
+import math
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
+from .._adjust import Adjustment, DataRange, like
 from .._layer import AbstractTimed
 from .._membrane import lif_step
 from .._parameters import (
@@ -13,6 +16,7 @@ from .._parameters import (
     LIFParameters,
     check_params,
     parameters_of,
+    rheobase,
 )
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
@@ -123,6 +127,21 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
 
     def __check_init__(self):
         check_params(self.params, self.dt)
+
+    @property
+    def input_range(self) -> tuple[Array, float]:
+        """From the smallest constant value that fires, for each neuron."""
+        return (rheobase(self.params) - self.bias) / self.gain, math.inf
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """The gains; for data below 0 also the biases, which move the smallest value to 0."""
+
+        def apply(gain: Array) -> "LearnableLIFEncoder":
+            bias = -gain * jnp.minimum(data.low, 0)
+            gain, bias = (like(self.gain, value, "gain") for value in (gain, bias))
+            return eqx.tree_at(lambda e: (e.gain, e.bias), self, (gain, bias))
+
+        return Adjustment("gain", 1e-6 / data.span, 1e6 / data.span, True, apply)
 
     @checked
     def init(self, x: First) -> Float[Array, "*shape"]:

@@ -1,5 +1,7 @@
 """Spikes where a signal crosses one of several levels."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from .._adjust import Adjustment, DataRange, like
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     AnyInput,
@@ -93,6 +96,24 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
         known = not isinstance(levels, Tracer)
         if known and not (np.diff(np.asarray(levels)) > 0).all():
             raise ValueError(f"`levels` must increase, got {levels}.")
+
+    @property
+    def input_range(self) -> tuple[Any, Any]:
+        """From the lowest to the highest level."""
+        return self.levels[0], self.levels[-1]
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """The mean distance of the levels, which move to the median of the data."""
+        levels = jnp.asarray(self.levels)
+        distance = (levels[-1] - levels[0]) / (levels.size - 1)
+        positions = (levels - levels.mean()) / distance
+
+        def apply(distance: Array) -> "LevelCrossingEncoder":
+            moved = data.middle + distance * positions
+            return eqx.tree_at(lambda e: e.levels, self, like(self.levels, moved, "levels"))
+
+        low, high = 1e-6 * data.span, data.span
+        return Adjustment("levels", low, high, False, apply, shared=True)
 
     @checked
     def init(self, x: First) -> ReferenceState:

@@ -1,12 +1,14 @@
 """Leaky integrate-and-fire encoders: of a constant current, and of a time-varying one."""
 
+import math
+
 import equinox as eqx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from .._layer import AbstractTimed
 from .._membrane import lif_step
-from .._parameters import LIFParameters, as_parameters, check_dt
+from .._parameters import LIFParameters, as_parameters, check_dt, rheobase
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     First,
@@ -82,6 +84,11 @@ class ConstantCurrentLIFEncoder(AbstractValueEncoder, AbstractTimed):
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
 
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """From the smallest constant current that fires."""
+        return rheobase(self.params), math.inf
+
     @checked
     def init(self, x: First) -> Float[Array, "*shape"]:
         """Potentials of 0 for values like `x`, in float32 or wider."""
@@ -140,6 +147,11 @@ class LIFCurrentEncoder(AbstractSignalEncoder, AbstractTimed):
 
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
+
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """From the smallest constant current that fires."""
+        return rheobase(self.params), math.inf
 
     @checked
     def init(self, x: First) -> Float[Array, "*shape"]:

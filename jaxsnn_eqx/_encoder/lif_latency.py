@@ -1,5 +1,6 @@
 """The first spike of a LIF neuron with a constant input current."""
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -8,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from .._layer import AbstractTimed
 from .._membrane import lif_step
-from .._parameters import LIFParameters, as_parameters, check_dt
+from .._parameters import LIFParameters, as_parameters, check_dt, rheobase
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     First,
@@ -93,6 +94,11 @@ class LIFLatencyEncoder(AbstractValueEncoder, AbstractTimed):
 
     def __check_init__(self):
         check_dt(self.dt, tau_mem=self.params.tau_mem)
+
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """From the smallest constant current that fires."""
+        return rheobase(self.params), math.inf
 
     @checked
     def init(self, x: First) -> FirstSpikeState:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
+from .._adjust import Adjustment, DataRange, adjust
 from .._integrate import integrate
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
@@ -106,6 +107,10 @@ class MovingWindowEncoder(AbstractSignalEncoder):
 
     def __check_init__(self):
         refuse_unsigned(self.dtype)
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """The threshold."""
+        return adjust(self, "threshold", 1e-6 * data.span, 2 * data.span)
 
     @checked
     def init(self, x: First) -> WindowState:

@@ -5,12 +5,13 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from .._adjust import DataRange
 from .._types import as_spikes, positive_int, spike_dtype, state_dtype
-from .base import AbstractStatelessEncoder
+from .base import AbstractUnitEncoder
 from .rules import clip_unit, straight_through
 
 
-class PhaseEncoder(AbstractStatelessEncoder):
+class PhaseEncoder(AbstractUnitEncoder):
     r"""Encodes values in [0, 1] as their binary digits, one per step, repeated each period.
 
     A value is clipped to `1 − 2^-bits` and rounded down to `bits` digits. Step $t$ has the
@@ -57,6 +58,14 @@ class PhaseEncoder(AbstractStatelessEncoder):
             raise ValueError(
                 f"`bits` must be at most 24, the precision of float32, got {self.bits}."
             )
+
+    def at_rate(self, rate: float, dt: float, data: DataRange) -> "PhaseEncoder":
+        """None: refused."""
+        raise ValueError(
+            "`PhaseEncoder` has no rate to calibrate: its spikes are the binary digits of the "
+            "values, some half of them 1. Another number of `bits`, or a shorter `seq_length`, "
+            "changes how many digits there are."
+        )
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for values `x`; `key` is ignored."""

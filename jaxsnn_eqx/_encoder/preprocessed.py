@@ -60,22 +60,23 @@ class Preprocessed(AbstractEncoder):
     @checked
     def init(self, x: AnyFirst) -> PyTree:
         """The state of `encoder` for the output of `fn` on values like `x`."""
-        return self.encoder.init(self._preprocess(as_first(x)))
+        return self.encoder.init(self.preprocess(as_first(x)))
 
     @checked
     def step(
         self, state: PyTree, x: AnyInput, *, key: PRNGKeyArray | None = None
     ) -> tuple[PyTree, Shaped[Array, "..."]]:
         """One step of `encoder`: `(state, spikes)`."""
-        return self.encoder.step(state, self._preprocess(x), key=key)
+        return self.encoder.step(state, self.preprocess(x), key=key)
 
     def run_chunk(
         self, state: PyTree, xs: Array, length: int | None, key: PRNGKeyArray | None
     ) -> tuple[PyTree, Array]:
         """`fn` once, and `encoder` over time."""
-        return self.encoder.run_chunk(state, self._preprocess(xs), length, key)
+        return self.encoder.run_chunk(state, self.preprocess(xs), length, key)
 
-    def _preprocess(self, x: Any) -> Array:
+    def preprocess(self, x: Any) -> Array:
+        """What `encoder` gets for the values `x`: the output of `fn`."""
         x = as_floating(x)
         try:
             return as_floating(jnp.asarray(self.fn(x)))

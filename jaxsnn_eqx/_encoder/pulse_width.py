@@ -1,5 +1,6 @@
 """The time at which a sawtooth carrier reaches the signal."""
 
+import dataclasses
 from typing import NamedTuple
 
 import equinox as eqx
@@ -9,6 +10,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
+from .._adjust import DataRange
 from .._layer import AbstractTimed
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
@@ -105,6 +107,17 @@ class PulseWidthEncoder(AbstractSignalEncoder, AbstractTimed):
             raise ValueError(
                 f"`low` must be below `high`, got low={self.low} and high={self.high}."
             )
+
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """The range of the carrier."""
+        return self.low, self.high
+
+    def at_rate(self, rate: float, dt: float, data: DataRange) -> "PulseWidthEncoder":
+        """The same with another period, and the range of the data for that of the carrier."""
+        steps = max(round(1 / (rate * dt)), 2)
+        low, high = float(np.min(data.low)), float(np.max(data.high))
+        return dataclasses.replace(self, period=steps * dt, low=low, high=high)
 
     @property
     def period_steps(self) -> int:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from .._adjust import DataRange
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import as_spikes, positive_int, spike_dtype, state_dtype
 from .base import AbstractStatelessEncoder
@@ -78,6 +79,10 @@ class RankOrderEncoder(AbstractStatelessEncoder):
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
     surrogate: AbstractSurrogate = eqx.field(default=SuperSpike(), converter=as_surrogate)
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
+
+    def at_rate(self, rate: float, dt: float, data: DataRange) -> "RankOrderEncoder":
+        """The same with a window of another length, since each value fires once."""
+        return RankOrderEncoder(max(round(1 / (rate * dt)), 1), self.surrogate, self.dtype)
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for values `x`; `key` is ignored."""

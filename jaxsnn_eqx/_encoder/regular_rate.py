@@ -5,13 +5,22 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from .._adjust import Adjustment, DataRange, adjust
 from .._layer import AbstractTimed
-from .._types import as_spikes, positive_int, positive_number, spike_dtype, state_dtype
-from .base import AbstractStatelessEncoder, rate_per_step
+from .._types import (
+    Constant,
+    as_spikes,
+    constant,
+    positive_int,
+    positive_number,
+    spike_dtype,
+    state_dtype,
+)
+from .base import AbstractUnitEncoder, check_max_rate, rate_per_step
 from .rules import clip_unit, straight_through
 
 
-class RegularRateEncoder(AbstractStatelessEncoder, AbstractTimed):
+class RegularRateEncoder(AbstractUnitEncoder, AbstractTimed):
     r"""Encodes values in [0, 1] as the rates of evenly spaced spikes, without random numbers.
 
     With $p = x \, r_\text{max} \, dt$ and $r_\text{max}$ = `max_rate`, the spike at step $t$ is
@@ -36,8 +45,9 @@ class RegularRateEncoder(AbstractStatelessEncoder, AbstractTimed):
 
     **Arguments:**
 
-    - `max_rate`: rate of the value 1, in hertz (static). Positive, at most `1 / dt`, where 1
-        fires at every step.
+    - `max_rate`: rate of the value 1, in hertz. Positive, at most `1 / dt`, where 1 fires at
+        every step. A number or tuple is fixed; a JAX array (a scalar, or of the values' shape)
+        is trained.
     - `seq_length`, `dt`, `dtype`: [shared arguments][jaxsnn_eqx.AbstractLayer].
 
     Values outside [0, 1], infinities included, are clipped to it; rates below `2^-33 / dt` are
@@ -50,18 +60,21 @@ class RegularRateEncoder(AbstractStatelessEncoder, AbstractTimed):
     """
 
     seq_length: int = eqx.field(static=True, converter=positive_int("seq_length"))
-    max_rate: float = eqx.field(
-        default=100.0, static=True, converter=positive_number("max_rate")
-    )
+    max_rate: Constant = eqx.field(default=100.0, converter=constant("max_rate", positive=True))
     dt: float = eqx.field(default=1e-3, static=True, converter=positive_number("dt"))
     dtype: DTypeLike | None = eqx.field(default=None, static=True, converter=spike_dtype)
 
     def __check_init__(self):
-        rate_per_step(self.max_rate, self.dt)
+        check_max_rate(self.max_rate, self.dt)
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """`max_rate`, up to one spike a step."""
+        return adjust(self, "max_rate", 1e-6 / self.dt, 1 / self.dt, rising=True)
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for values `x`; `key` is ignored."""
-        p = clip_unit(x.astype(state_dtype(x))) * rate_per_step(self.max_rate, self.dt)
+        x_ = clip_unit(x.astype(state_dtype(x)))
+        p = x_ * rate_per_step(self.max_rate, self.dt, x_)
         # t · p modulo 1, in units of 2^-32: the integer overflows where the floor increases
         increment = jnp.round(p * 2.0**32).astype(jnp.uint32)
         after = (t.astype(jnp.uint32) + 1) * increment + jnp.uint32(2**18)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
+from .._adjust import Adjustment, DataRange, adjust
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     Constant,
@@ -108,6 +109,10 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
 
     def __check_init__(self):
         refuse_unsigned(self.dtype)
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """The threshold; the first sample is a change too, from 0."""
+        return adjust(self, "threshold", 1e-6 * data.span, 2 * data.size)
 
     @checked
     def init(self, x: First) -> SentState:

@@ -5,6 +5,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from .._adjust import DataRange
 from .._layer import AbstractTimed
 from .._types import (
     as_spikes,
@@ -14,7 +15,7 @@ from .._types import (
     spike_dtype,
     state_dtype,
 )
-from .base import AbstractStatelessEncoder
+from .base import AbstractUnitEncoder
 from .rules import clip_unit, spike_at
 
 
@@ -26,7 +27,7 @@ def position_in_window(x: Array, t_early: float, t_late: float, dt: float) -> Ar
     return lax.optimization_barrier(shift) + t_early / dt if t_early else shift
 
 
-class SpatioTemporalEncoder(AbstractStatelessEncoder, AbstractTimed):
+class SpatioTemporalEncoder(AbstractUnitEncoder, AbstractTimed):
     r"""Encodes each coordinate in [0, 1] as one spike; larger values fire later.
 
     The spike time is
@@ -81,6 +82,13 @@ class SpatioTemporalEncoder(AbstractStatelessEncoder, AbstractTimed):
     def __check_init__(self):
         check_window(self.t_early, self.t_late)
         check_fits(self.seq_length, self.t_late, self.dt)
+
+    def at_rate(self, rate: float, dt: float, data: DataRange) -> "SpatioTemporalEncoder":
+        """The same with a window of another length, since each value fires once."""
+        steps = max(round(1 / (rate * dt)), 2)
+        early, late = (t * steps / self.seq_length for t in (self.t_early, self.t_late))
+        late = min(late, (steps - 1) * dt)
+        return SpatioTemporalEncoder(steps, late, min(early, late / 2), self.dt, self.dtype)
 
     def emit(self, x: Array, t: Int[Array, ""], *, key: PRNGKeyArray | None = None) -> Array:
         """The spikes of step `t` for coordinates `x`; `key` is ignored."""

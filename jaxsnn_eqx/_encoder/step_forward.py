@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
+from .._adjust import Adjustment, DataRange, adjust
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     AnyInput,
@@ -88,6 +89,10 @@ class StepForwardEncoder(AbstractSignalEncoder):
 
     def __check_init__(self):
         refuse_unsigned(self.dtype)
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """The threshold."""
+        return adjust(self, "threshold", 1e-6 * data.span, 2 * data.span)
 
     @checked
     def init(self, x: First) -> ReferenceState:

@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.typing import DTypeLike
 
+from .._adjust import Adjustment, DataRange, adjust
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import Constant, Signal, checked, constant, fixed, flag, spike_dtype
 from .change import AbstractChangeEncoder
@@ -77,6 +78,18 @@ class ThresholdEncoder(AbstractChangeEncoder):
                 "`mean_change + factor * std_change`, the threshold, must be positive, got "
                 f"{thresholds[first]}{of_channel}."
             )
+
+    def adjustment(self, data: DataRange) -> Adjustment:
+        """`factor`, with the statistics as they are."""
+        mean, std = (np.asarray(c) for c in (self.mean_change, self.std_change))
+        if (std <= 0).any():
+            raise ValueError(
+                "`std_change` must be positive to calibrate `factor`, got a constant change. "
+                "`DeltaEncoder` has a threshold of its own."
+            )
+        lowest = np.max(-mean / std) * (1 - 1e-6) + 1e-6
+        highest = jnp.max(2 * data.span / np.min(std))
+        return adjust(self, "factor", lowest, highest)
 
     @property
     def threshold(self) -> Constant:

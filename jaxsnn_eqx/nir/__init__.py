@@ -23,13 +23,14 @@ neuromorphic chips read it.
 | `OverTime(eqx.nn.Pool(0, jax.lax.add, 2, ...))` | `SumPool2d` |
 | `OverTime(eqx.nn.Lambda(jnp.ravel))` | `Flatten` of all axes |
 | `OverTime(nir.Flatten(...))` | `Flatten` of some axes |
-| `OverTime(nir.Scale(...))` | `Scale` |
+| `OverTime(Scale(...))`, `Preprocessed(Scale(...), ...)` | `Scale`; with an offset `Affine` |
 | `OverTime(nir.Threshold(...))` | `Threshold` |
 | `DirectEncoder`; `eqx.nn.Identity`; `eqx.nn.Dropout` in inference mode | no node |
 
 Everything else is refused. So are decoders: export `network[:-1]`, and reduce what the reader
 gives. A layer that is written comes back as it was, constants to the bit, and so does a node
-that is read; surrogates are an argument of `from_nir`.
+that is read; but `Preprocessed(Scale(...), encoder)` as `DirectEncoder`, `OverTime(Scale(...))`
+and neurons, which do the same. Surrogates are an argument of `from_nir`.
 
 **A spike** is a 1 that lasts for one step, as in all readers known, so it moves a synapse by
 `w_in · dt / tau_syn`, and a membrane by `r · dt / tau_mem`. An `IF` or `I` is moved by `r`,
@@ -59,7 +60,6 @@ for interoperable brain-inspired computing", Nature Communications 15 (2024).
 
 from ._common import NEVER as NEVER
 from ._common import Flatten as Flatten
-from ._common import Scale as Scale
 from ._common import Threshold as Threshold
 from ._data import from_nir_data as from_nir_data
 from ._data import to_nir_data as to_nir_data

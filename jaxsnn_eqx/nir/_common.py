@@ -20,31 +20,6 @@ LEAKY = nir.LIF | nir.CubaLIF | nir.LI | nir.CubaLI
 NEURONS = LEAKY | nir.IF | nir.I
 
 
-class Scale(eqx.Module):
-    """Multiplies its input by `scale`: NIR's `Scale`, to be wrapped in `OverTime`.
-
-    ```python
-    >>> import jax.numpy as jnp
-    >>> from jaxsnn_eqx import nir
-    >>> nir.Scale(jnp.array([2.0, 3.0]))(jnp.array([1.0, 1.0]))
-    Array([2., 3.], dtype=float32)
-
-    ```
-
-    **Arguments:**
-
-    - `scale`: a scalar, or of the shape of one step's input; trainable.
-
-    **Derivative:** exact.
-    """
-
-    scale: Float[Array, "..."] = eqx.field(converter=as_floating)
-
-    def __call__(self, x: Array, *, key: PRNGKeyArray | None = None) -> Array:
-        """`x · scale`; `key` is ignored."""
-        return x * self.scale
-
-
 class Threshold(eqx.Module):
     """Spikes where its input is above `threshold`: NIR's `Threshold`, for `OverTime`.
 

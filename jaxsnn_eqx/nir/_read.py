@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array
 
 from .._encoder.direct import DirectEncoder
+from .._encoder.scale import Scale
 from .._layer import AbstractLayer
 from .._network import Network
 from .._neuron.delay import Delay
@@ -20,7 +21,7 @@ from .._neuron.recurrent import Recurrent
 from .._over_time import OverTime
 from .._surrogate import AbstractSurrogate, SuperSpike
 from .._types import checked
-from ._common import FIRING, NEURONS, Flatten, Scale, Threshold, exact, nir
+from ._common import FIRING, NEURONS, Flatten, Threshold, exact, nir
 from ._graph import chain
 from ._read_neurons import Reading, neuron, neuron_layers
 from ._step import caveats, step_of

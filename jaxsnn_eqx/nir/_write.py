@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._encoder.direct import DirectEncoder
+from .._encoder.preprocessed import Preprocessed
+from .._encoder.scale import Scale
 from .._layer import AbstractLayer, time_steps
 from .._network import Network
 from .._neuron.delay import Delay
@@ -195,7 +197,7 @@ def _input_shape(layers: list[AbstractLayer]) -> tuple[int, ...]:
             inner = layer.linear
         if isinstance(inner, eqx.nn.Linear) and isinstance(inner.in_features, int):
             return (inner.in_features,)
-        if isinstance(layer, OverTime):
+        if isinstance(layer, OverTime) and not isinstance(inner, Scale):
             break
     raise ValueError(
         "`shape`, of one step's input, must be given: no `eqx.nn.Linear` comes before a layer "
@@ -207,6 +209,8 @@ def _nodes(layer: AbstractLayer, to: Target) -> list[nir.NIRNode]:
     """The nodes of one layer, in series."""
     if isinstance(layer, OverTime):
         return stateless_nodes(layer.layer, to)
+    if isinstance(layer, Preprocessed) and isinstance(layer.fn, Scale):
+        return [*stateless_nodes(layer.fn, to), *_nodes(layer.encoder, to)]
     if isinstance(layer, Delay):
         return [nir.Delay(to.time(layer.delay))]
     return neuron_nodes(layer, to)

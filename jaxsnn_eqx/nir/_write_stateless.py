@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._common import Flatten, Scale, Threshold, nir
+from .._encoder.scale import Scale
+from ._common import Flatten, Threshold, nir
 from ._write_neurons import Target
 
 
@@ -116,7 +117,14 @@ def _(layer: Threshold, to: Target) -> list[nir.NIRNode]:
 
 @stateless_nodes.register
 def _(layer: Scale, to: Target) -> list[nir.NIRNode]:
-    return [nir.Scale(to.full(layer.scale))]
+    if isinstance(layer.offset, float) and layer.offset == 0:
+        return [nir.Scale(to.full(layer.scale))]
+    if len(to.shape) != 1:
+        raise ValueError(
+            "`Scale` with an `offset` has a NIR node, `Affine`, for an input of one axis, got "
+            f"the shape {to.shape} at one step."
+        )
+    return [nir.Affine(np.diag(to.full(layer.scale)), to.full(layer.offset))]
 
 
 @stateless_nodes.register
