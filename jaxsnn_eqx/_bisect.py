@@ -109,7 +109,7 @@ def check_reached(
         can = f"the least that it can spend on these data is {min(low, high):.4g} Hz"
     else:
         can = f"the nearest are {low:.4g} and {high:.4g} Hz"
-    feature = f" for feature {at}" if options.per_feature and off.size > 1 else ""
+    feature = f" for feature {at}" if options.per_feature else ""
     raise ValueError(
         f"`rate`={rate:g} Hz is not reached by {name}{feature} within "
         f"{options.tolerance:.0%}: {can}. A larger `tolerance` takes the nearest."

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from beartype import BeartypeConf, FrozenDict, beartype
 from jax.core import Tracer
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Shaped, jaxtyped
 
@@ -153,6 +155,19 @@ def zero_state(x: Array) -> Array:
     return jnp.zeros_like(x, dtype=state_dtype(x))
 
 
+def broadcast_like(
+    value: ArrayLike, x: Array, before: tuple[int, ...] = (), after: tuple[int, ...] = ()
+) -> Array:
+    """`value` with the shape of `x`, and more axes around it; follows the sharding of `x`."""
+    sharding = jax.typeof(x).sharding
+    spec = P(*(None for _ in before), *sharding.spec, *(None for _ in after))
+    return jnp.broadcast_to(
+        value,
+        (*before, *x.shape, *after),
+        out_sharding=NamedSharding(sharding.mesh, spec),
+    )
+
+
 def first_step(xs: Array) -> Array:
     """The first step of `xs`, for `init`; zeros if there are no steps."""
     if xs.ndim == 0:
@@ -192,7 +207,7 @@ def constant_like(name: str, value: Any, x: Array) -> Any:
             f"`{name}`, of shape {value.shape}, must broadcast to one step's input, got an "
             f"input of shape {x.shape}."
         )
-    return jnp.broadcast_to(value, x.shape)
+    return broadcast_like(value, x)
 
 
 # Converters of fields run before the value is stored, and name the field in errors. The type

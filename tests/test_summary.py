@@ -96,9 +96,13 @@ WRONG = {
     ),
     # the second: a bias in front of a maximum
     "bias_before_a_maximum": (
-        eqx.tree_at(lambda m: m.layers[3].layer.bias, network(bias=True), jnp.full(4, -9.0)),
+        eqx.tree_at(
+            lambda m: m.layers[3].layer.bias,
+            network(bias=True),
+            jnp.array([0.0, 0.0, -9.0, 0.0]),
+        ),
         4 * VALUES,
-        "[5] MaxOverTime: the potential of 4 of 4 outputs (0, 1, 2, 3) stays at or below 0",
+        "[5] MaxOverTime: the potential of 1 of 4 outputs (2) stays at or below 0",
     ),
     "clipped": (
         snn.RegularRateEncoder(STEPS),

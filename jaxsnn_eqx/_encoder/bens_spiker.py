@@ -19,6 +19,7 @@ from .._types import (
     as_floating,
     as_spikes,
     as_wide,
+    broadcast_like,
     checked,
     constant,
     constant_like,
@@ -147,7 +148,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
     def init(self, x: First) -> BufferState:
         """A rest of 0 and no samples, for a signal of samples like `x`."""
         x = as_first(x)
-        rest = jnp.zeros_like(x, state_dtype(x), (self.delay + 1, *x.shape))
+        rest = broadcast_like(jnp.zeros((), state_dtype(x)), x, before=(self.delay + 1,))
         return BufferState(rest, jnp.zeros((), jnp.int32))
 
     @checked
@@ -183,7 +184,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
 
     def _taps(self, rest: Array) -> Array:
         taps = jnp.asarray(self.filter, rest.dtype).reshape(-1, *(1,) * (rest.ndim - 1))
-        return jnp.broadcast_to(taps, rest.shape)
+        return broadcast_like(taps, rest)
 
 
 @eqx.filter_jit

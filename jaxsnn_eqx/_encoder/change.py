@@ -19,6 +19,7 @@ from .._types import (
     as_floating,
     as_spikes,
     as_wide,
+    broadcast_like,
     checked,
     constant_like,
     first_step,
@@ -101,7 +102,7 @@ class AbstractChangeEncoder(AbstractEncoder):
         before = jnp.concatenate([first[None], samples[:-1]])[: len(samples)]
         change = samples - before
         threshold = constant_like("threshold", self.threshold, first)
-        threshold = met(jnp.broadcast_to(threshold, change.shape), samples, change)
+        threshold = met(broadcast_like(threshold, change), samples, change)
         if self.signed:
             spikes = signed_spikes(self.surrogate, change, threshold)
         else:

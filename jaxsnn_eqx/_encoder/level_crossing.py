@@ -20,6 +20,7 @@ from .._types import (
     as_floating,
     as_spikes,
     as_wide,
+    broadcast_like,
     checked,
     constant,
     optional_positive_int,
@@ -119,7 +120,7 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
     def init(self, x: First) -> ReferenceState:
         """The state before the first sample, for a signal of samples like `x`."""
         x = as_first(x)
-        above = jnp.zeros_like(x, state_dtype(x), (*x.shape, len(self.levels)))
+        above = broadcast_like(jnp.zeros((), state_dtype(x)), x, after=(len(self.levels),))
         return ReferenceState(above, jnp.zeros((), bool))
 
     @checked
@@ -134,9 +135,7 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
         x = as_floating(x)
         sample = x.astype(state.reference.dtype)[..., None]
         levels = jnp.asarray(self.levels, sample.dtype)
-        above = at_least(
-            self.surrogate, sample - jnp.broadcast_to(levels, state.reference.shape)
-        )
+        above = at_least(self.surrogate, sample - broadcast_like(levels, state.reference))
         before = state.for_sample(above)
         spikes = jnp.concatenate([above * (1 - before), (1 - above) * before], axis=-1)
         state = ReferenceState(above, jnp.ones((), bool))

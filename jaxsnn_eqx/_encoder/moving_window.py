@@ -20,6 +20,7 @@ from .._types import (
     as_floating,
     as_spikes,
     as_wide,
+    broadcast_like,
     checked,
     constant,
     constant_like,
@@ -116,7 +117,7 @@ class MovingWindowEncoder(AbstractSignalEncoder):
     def init(self, x: First) -> WindowState:
         """An empty window, for a signal of samples like `x`."""
         x = as_first(x)
-        samples = jnp.zeros_like(x, state_dtype(x), (self.window, *x.shape))
+        samples = broadcast_like(jnp.zeros((), state_dtype(x)), x, before=(self.window,))
         return WindowState(samples, jnp.zeros((), jnp.int32))
 
     @checked
@@ -132,7 +133,7 @@ class MovingWindowEncoder(AbstractSignalEncoder):
         sample = x.astype(state.samples.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
         change = sample - state.mean(sample)
-        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, change)
+        reached = met(broadcast_like(threshold, sample), sample, change)
         spikes = signed_spikes(self.surrogate, change, reached)
         state = state.push(sample)
         return state, as_spikes(spikes, self.dtype or x.dtype)

@@ -17,6 +17,7 @@ from .._types import (
     as_first,
     as_floating,
     as_spikes,
+    broadcast_like,
     checked,
     constant,
     constant_like,
@@ -132,7 +133,7 @@ class SigmaDeltaEncoder(AbstractSignalEncoder):
         sample = x.astype(state.sent.dtype)
         threshold = constant_like("threshold", self.threshold, sample)
         rest = sample - state.sent
-        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, rest)
+        reached = met(broadcast_like(threshold, sample), sample, rest)
         if self.graded:
             rounding = jnp.sign(rest) * (threshold - reached)
             spikes = straight_through(

@@ -16,6 +16,7 @@ from .._types import (
     as_first,
     as_floating,
     as_spikes,
+    broadcast_like,
     checked,
     constant,
     constant_like,
@@ -113,7 +114,7 @@ class StepForwardEncoder(AbstractSignalEncoder):
         threshold = constant_like("threshold", self.threshold, sample)
         baseline = state.for_sample(sample)
         change = sample - baseline
-        reached = met(jnp.broadcast_to(threshold, sample.shape), sample, change)
+        reached = met(broadcast_like(threshold, sample), sample, change)
         spikes = signed_spikes(self.surrogate, change, reached)
         state = ReferenceState(baseline + threshold * spikes, jnp.ones((), bool))
         return state, as_spikes(spikes, self.dtype or x.dtype)
