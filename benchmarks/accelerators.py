@@ -38,7 +38,8 @@ def cases() -> list[Case]:
     ]
 
 
-POD = Case("README", 64, 100, "step", batch=4_096)  # 16 examples a chip
+PODS = {"v5e:2x2": 4, "v5e:4x4": 16, "v5e:8x8": 64, "v5e:16x16": 256}  # chips
+EXAMPLES = 16  # on each chip
 
 
 class Compiler:
@@ -89,8 +90,11 @@ def counted(frameworks: tuple[str, ...], chosen: list[Case], pod: bool) -> dict:
                     shown = {k: row.get(k) for k in ("launches", "cycles", "error") if k in row}
                     print(f"{target} {case.name} {name}: {shown}", flush=True)
         if pod and framework == "ours":
-            [row] = compiler.rows(POD, "v5e:16x16", parallel=True).values()
-            found["pod"] = row
+            found["pods"] = []
+            for topology, chips in PODS.items():
+                case = Case("README", 64, 100, "step", batch=EXAMPLES * chips)
+                [row] = compiler.rows(case, topology, parallel=True).values()
+                found["pods"].append({"chips": chips, **row})
         compiler.close()
     return found
 

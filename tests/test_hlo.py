@@ -75,6 +75,7 @@ def test_traffic_counts_of_a_slice_the_slice(program):
 
 def test_collectives_of_several_arrays_are_found(program):
     assert program.collectives == ["all-reduce-start"]
+    assert program.exchanged == 10 * 8 * 4 + 4
 
 
 def test_copies_outside_of_kernels_are_found_by_size(program):

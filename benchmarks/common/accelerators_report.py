@@ -57,7 +57,7 @@ def page(found: dict) -> str:
         "## TPU v5e",
         "",
         *_table(found, TPU, ("cycles", "temporary", "seconds")),
-        *_pod(found.get("pod")),
+        *_pods(found.get("pods", [])),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -165,18 +165,37 @@ def _cases(found: dict) -> list[Case]:
     return list(dict.fromkeys(Case(**row["case"]) for row in found["rows"]))
 
 
-def _pod(row: dict | None) -> list[str]:
-    if row is None:
+def _pods(rows: list[dict]) -> list[str]:
+    if not rows:
         return []
-    return [
-        "## A pod of 256 chips",
+    lines = [
+        "## From 4 chips to 256",
         "",
-        "The README's training step with a batch of 4,096, divided over the 256 chips of a TPU "
-        f"v5e pod, compiles in {row['seconds']:.1f} s, needs {row['temporary'] / 1e6:.2f} MB "
-        "of temporary memory on each chip, and communicates by: "
-        + (", ".join(row["collectives"]) or "nothing")
-        + ". The one exchange adds up the gradients and the loss.",
+        "The README's training step on TPUs v5e, with 16 examples on each chip: the weights "
+        "are on all chips, and the batch is divided. The one exchange adds up the gradients "
+        "and the loss.",
+        "",
+        "| chips | batch | exchanges | exchanged by each chip (MB) | kilocycles "
+        "| temporary memory of each chip (MB) | seconds to compile |",
+        "|--:|--:|---|--:|--:|--:|--:|",
     ]
+    for row in rows:
+        exchanges = ", ".join(row["collectives"]) or "none"
+        lines.append(
+            f"| {row['chips']} | {16 * row['chips']:,} | {exchanges} "
+            f"| {row['exchanged'] / 1e6:.2f} | {row['cycles'] / 1e3:,.0f} "
+            f"| {row['temporary'] / 1e6:.2f} | {row['seconds']:.1f} |"
+        )
+    lines += [
+        "",
+        "By these counts each chip does the same work and keeps the same memory, however many "
+        "there are, and exchanges as much as the weights are large. Only a pod can tell how "
+        "long the exchange takes over its links, whether it overlaps with the computation, how "
+        "the hosts keep the chips fed with data, and how long the slowest makes all others "
+        "wait.",
+        "",
+    ]
+    return lines
 
 
 def _draw(found: dict, path: Path) -> None:

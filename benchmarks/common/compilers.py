@@ -107,6 +107,8 @@ def count(function, arguments: tuple, name: str, parallel: bool = False) -> dict
         "traffic": program.traffic,
         "cycles": program.cycles,
         "collectives": program.collectives,
+        "arguments": None if analysis is None else analysis.argument_size_in_bytes,
+        "exchanged": program.exchanged,
         "temporary": None if analysis is None else analysis.temp_size_in_bytes,
         "seconds": seconds,
         "program": program,

@@ -95,8 +95,16 @@ class Program:
     @property
     def collectives(self) -> list[str]:
         """The communication between devices, each as often as it is written."""
+        return [instruction.opcode for instruction in self._exchanges()]
+
+    @property
+    def exchanged(self) -> int:
+        """The bytes that each device gets from the others, each exchange once."""
+        return sum(instruction.bytes for instruction in self._exchanges())
+
+    def _exchanges(self) -> list[Instruction]:
         return [
-            instruction.opcode
+            instruction
             for computation in self.computations.values()
             for instruction in computation.values()
             if re.fullmatch(rf"(?:{_COLLECTIVE})(?:-start)?", instruction.opcode)

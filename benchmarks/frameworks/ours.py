@@ -111,18 +111,18 @@ def _yin_yang(data: yin_yang.Data, epochs: int) -> Call:
 
 def _readme(case: Case, data) -> Call:
     """The loss and the gradient of the model in the README, here with `n`-256-10 neurons."""
-    k1, k2, k3 = jax.random.split(jax.random.key(0), 3)
-    hidden = eqx.nn.Linear(case.n, 256, key=k1)
+    k1, k2 = jax.random.split(jax.random.key(0))
     model = snn.Network(
         [
             snn.ConstantCurrentLIFEncoder(case.steps),
-            snn.OverTime(snn.fluctuation_driven(hidden, rate=250.0, key=k2)),
+            snn.OverTime(eqx.nn.Linear(case.n, 256, key=k1)),
             snn.LIF(),
-            snn.OverTime(eqx.nn.Linear(256, 10, use_bias=False, key=k3)),
+            snn.OverTime(eqx.nn.Linear(256, 10, key=k2)),
             snn.LI(),
-            snn.MaxOverTime(),
+            snn.MeanOverTime(),
         ]
     )
+    model = snn.calibrate(model, data["x"][:16], rate=[100.0, 10.0])
     weights, static = eqx.partition(model, eqx.is_inexact_array)
 
     def loss(weights, x, y):
