@@ -247,6 +247,8 @@ def main() -> None:
         "by hand": by_hand,
         "calibrated": calibrated,
     }
+    if args.short:
+        inits = {"calibrated": calibrated}
     at_rates = {f"{rate:g} Hz": ft.partial(calibrated, hidden_rate=rate) for rate in rates}
     tables = {"inits": ("network", inits), "rates": ("hidden neurons at", at_rates)}
     total = len(tasks) * (len(inits) + len(rates)) * seeds * len(LEARNING_RATES)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from conftest import LENGTH, cases, collectives, of_each_base, usual
+from conftest import LENGTH, cases, collectives, of_each_base, slow, usual
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -28,7 +28,7 @@ def placed(tree, mesh, spec):
     return jax.device_put(tree, NamedSharding(mesh, spec))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [KINDS[0], *slow(*KINDS[1:])])
 @cases(usual, fast=of_each_base)
 def test_samples_on_eight_devices_give_the_bits_of_one(case, kind):
     mesh = mesh_of(kind, "samples")
