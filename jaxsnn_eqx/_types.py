@@ -150,9 +150,14 @@ def as_mask(name: str, x: ArrayLike | NestedNumbers) -> Array:
     return jnp.asarray(x, bool)
 
 
-def zero_state(x: Array) -> Array:
-    """A state of zeros for the input `x`; follows its sharding."""
-    return jnp.zeros_like(x, dtype=state_dtype(x))
+def zero_state(x: Array, before: tuple[int, ...] = (), after: tuple[int, ...] = ()) -> Array:
+    """A state of zeros for the input `x`, with more axes around it; follows its sharding."""
+    zeros = jnp.zeros_like(x, dtype=state_dtype(x))
+    if not before and not after:
+        return zeros
+    # from the zeros of `x`, and not from new ones: they vary over devices as `x` does
+    zeros = jnp.expand_dims(zeros, range(x.ndim, x.ndim + len(after)))
+    return broadcast_like(zeros, x, before, after)
 
 
 def broadcast_like(

@@ -25,7 +25,7 @@ from .._types import (
     constant_like,
     optional_positive_int,
     spike_dtype,
-    state_dtype,
+    zero_state,
 )
 from .base import AbstractSignalEncoder
 from .rules import at_least
@@ -148,7 +148,7 @@ class BensSpikerEncoder(AbstractSignalEncoder):
     def init(self, x: First) -> BufferState:
         """A rest of 0 and no samples, for a signal of samples like `x`."""
         x = as_first(x)
-        rest = broadcast_like(jnp.zeros((), state_dtype(x)), x, before=(self.delay + 1,))
+        rest = zero_state(x, before=(self.delay + 1,))
         return BufferState(rest, jnp.zeros((), jnp.int32))
 
     @checked

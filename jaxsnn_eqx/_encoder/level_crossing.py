@@ -25,7 +25,7 @@ from .._types import (
     constant,
     optional_positive_int,
     spike_dtype,
-    state_dtype,
+    zero_state,
 )
 from .base import AbstractSignalEncoder
 from .change import ReferenceState
@@ -120,7 +120,7 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
     def init(self, x: First) -> ReferenceState:
         """The state before the first sample, for a signal of samples like `x`."""
         x = as_first(x)
-        above = broadcast_like(jnp.zeros((), state_dtype(x)), x, after=(len(self.levels),))
+        above = zero_state(x, after=(len(self.levels),))
         return ReferenceState(above, jnp.zeros((), bool))
 
     @checked

@@ -28,7 +28,7 @@ from .._types import (
     positive_int,
     refuse_unsigned,
     spike_dtype,
-    state_dtype,
+    zero_state,
 )
 from .base import AbstractSignalEncoder
 from .rules import met, signed_spikes
@@ -117,7 +117,7 @@ class MovingWindowEncoder(AbstractSignalEncoder):
     def init(self, x: First) -> WindowState:
         """An empty window, for a signal of samples like `x`."""
         x = as_first(x)
-        samples = broadcast_like(jnp.zeros((), state_dtype(x)), x, before=(self.window,))
+        samples = zero_state(x, before=(self.window,))
         return WindowState(samples, jnp.zeros((), jnp.int32))
 
     @checked

@@ -73,9 +73,8 @@ class Delay(AbstractLayer, AbstractTimed):
     @checked
     def init(self, x: First) -> Float[Array, "delay *shape"]:
         """The input before the first step, which is 0: the last one is the latest."""
-        zeros = zero_state(as_first(x))
         longest = int(self._steps.max(initial=0))
-        return jnp.broadcast_to(zeros[None], (longest, *zeros.shape))
+        return zero_state(as_first(x), before=(longest,))
 
     @checked
     def step(
