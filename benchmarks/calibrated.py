@@ -83,7 +83,14 @@ def yin_yang(seed: int) -> tuple[np.ndarray, ...]:
 
 
 def vowels(seed: int) -> tuple[np.ndarray, ...]:
-    """The series, stretched to the longest; the split is that of the data set."""
+    """The split is that of the data set."""
+    train, classes, test, test_classes = stretched_vowels()
+    train, test = (np.repeat(series, HOLD, axis=1) for series in (train, test))
+    return train, classes, test, test_classes
+
+
+def stretched_vowels() -> tuple[np.ndarray, ...]:
+    """The series, stretched to the 29 steps of the longest."""
     from aeon.datasets import load_japanese_vowels  # pyright: ignore[reportMissingImports]
 
     parts: list[np.ndarray] = []
@@ -95,7 +102,7 @@ def vowels(seed: int) -> tuple[np.ndarray, ...]:
 
 def _stretched(series: np.ndarray, steps: int) -> np.ndarray:
     at = np.minimum(np.arange(steps) * len(series) // steps, len(series) - 1)
-    return np.repeat(series[at], HOLD, axis=0)
+    return series[at]
 
 
 def _held_out(x: np.ndarray, y: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, ...]:

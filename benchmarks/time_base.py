@@ -21,7 +21,7 @@ from jaxtyping import Array
 from tqdm import tqdm
 
 import jaxsnn_eqx as snn
-from calibrated import BATCH_SIZE, accuracy, trained
+from calibrated import BATCH_SIZE, accuracy, stretched_vowels, trained
 
 PAGE = Path(__file__).parents[1] / "docs" / "calibrate" / "time_base.md"
 HELD = (1, 2, 5, 10)
@@ -29,7 +29,7 @@ FIELDS, HIDDEN = 6, 64
 ENCODER_RATE, HIDDEN_RATE = 60.0, 15.0
 LEARNING_RATE, UPDATES = 2e-2, 600
 
-Series = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Series = tuple[np.ndarray, ...]  # inputs and classes, to train and to test
 
 
 def sines() -> Series:
@@ -49,19 +49,6 @@ def italy() -> Series:
     (train, classes), (test, test_classes) = parts
     train, test = (np.moveaxis(x, 1, 2) for x in (train, test))
     return train, classes.astype(int) - 1, test, test_classes.astype(int) - 1
-
-
-def vowels() -> Series:
-    """The series, stretched to the 29 steps of the longest."""
-    from aeon.datasets import load_japanese_vowels  # pyright: ignore[reportMissingImports]
-
-    parts: list[np.ndarray] = []
-    for split in ("train", "test"):
-        series, classes = load_japanese_vowels(split=split)
-        at = [np.minimum(np.arange(29) * x.shape[1] // 29, x.shape[1] - 1) for x in series]
-        stretched = [x.T[i] for x, i in zip(series, at, strict=True)]
-        parts += [np.stack(stretched), classes.astype(int) - 1]
-    return parts[0], parts[1], parts[2], parts[3]
 
 
 def network(train: Array, classes: int, key: Array) -> snn.Network:
@@ -93,7 +80,10 @@ def main() -> None:
     try:
         import aeon  # noqa: F401  # pyright: ignore[reportMissingImports]
 
-        tasks = {"ItalyPowerDemand (24 samples)": italy, "JapaneseVowels (29)": vowels}
+        tasks = {
+            "ItalyPowerDemand (24 samples)": italy,
+            "JapaneseVowels (29)": stretched_vowels,
+        }
     except ModuleNotFoundError:
         print("series of sines only: `pip install aeon` for the others")
         tasks = {"sines": sines}

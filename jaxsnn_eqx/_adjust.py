@@ -55,16 +55,21 @@ def adjust(encoder: Any, name: str, low: Any, high: Any, *, rising: bool = False
     return Adjustment(name, low, high, rising, lambda value: with_field(encoder, name, value))
 
 
+def adjust_threshold(encoder: Any, size: Any) -> Adjustment:
+    """The adjustment of a `threshold` for changes of up to `size`."""
+    return adjust(encoder, "threshold", 1e-6 * size, 2 * size)
+
+
 def with_field(encoder: Any, name: str, value: Array) -> Any:
     """The encoder with another value in the field `name`, fixed or trained as it was.
 
     A traced value stays an array, since a fixed number must be known.
     """
     old = getattr(encoder, name)
-    return eqx.tree_at(lambda e: getattr(e, name), encoder, like(old, value, name))
+    return eqx.tree_at(lambda e: getattr(e, name), encoder, _like(old, value, name))
 
 
-def like(old: Any, value: Array, name: str) -> Any:
+def _like(old: Any, value: Array, name: str) -> Any:
     """`value` in the form of `old`: an array that is trained, or fixed numbers."""
     if isinstance(old, jax.Array):
         shape = np.broadcast_shapes(old.shape, np.shape(value))

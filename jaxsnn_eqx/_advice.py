@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array
 
-from ._calibrate_encoder import clips, encoder_and_input, has_fixed_count
+from ._calibrate_encoder import clips
 from ._decode import MaxOverTime
 from ._layer import AbstractEncoder, AbstractLayer
+from ._walk import encoder_and_input, has_fixed_count, membrane
 
 _Passed = list[tuple[AbstractLayer, Array, Array]]  # each layer, its input and its output
 
@@ -23,7 +24,7 @@ def advise(found: list[Any], passed: _Passed, dt: float) -> Iterator[str]:
     """A line for each thing that is wrong, first to last layer."""
     first = passed[0][0]
     if first.seq_length is None:
-        yield from _of_time_base(found, passed, dt)
+        yield from _of_time_base(passed, dt)
     for layer, (module, xs, out) in zip(found, passed, strict=True):
         if not np.isfinite(np.asarray(out)).all():
             yield f"{layer.name}: its output is not finite: look at its input and weights."
@@ -92,8 +93,9 @@ def _of_maximum(layer: Any, xs: Array) -> Iterator[str]:
         )
 
 
-def _of_time_base(found: list[Any], passed: _Passed, dt: float) -> Iterator[str]:
-    taus = [tau for module, _, _ in passed for tau in _time_constants(module)]
+def _of_time_base(passed: _Passed, dt: float) -> Iterator[str]:
+    neurons: list[Any] = [membrane(module) for module, _, _ in passed]
+    taus = [np.median(np.asarray(n.params.tau_mem)) for n in neurons if hasattr(n, "params")]
     steps = passed[0][1].shape[1]
     if not taus:
         return
@@ -105,14 +107,6 @@ def _of_time_base(found: list[Any], passed: _Passed, dt: float) -> Iterator[str]
         f"{steps} steps of {1e3 * dt:g} ms against time constants of {1e3 * tau:.3g} ms: hold "
         f"each sample for {hold} steps, `jnp.repeat(xs, {hold}, axis=0)`."
     )
-
-
-def _time_constants(module: Any) -> list[float]:
-    for inner in ("neuron", "layer", "encoder"):
-        if hasattr(module, inner):
-            return _time_constants(getattr(module, inner))
-    tau = getattr(getattr(module, "params", None), "tau_mem", None)
-    return [] if tau is None else [float(np.median(np.asarray(tau)))]
 
 
 def _of_idle_steps(found: list[Any], passed: _Passed) -> Iterator[str]:

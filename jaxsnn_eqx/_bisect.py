@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -12,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ._layer import AbstractEncoder, AbstractLayer
+from ._walk import run_on
 
 _STEPS = 36  # more than float32 tells apart
 
@@ -71,18 +71,10 @@ def _expected_spikes(layer: AbstractLayer, xs: Array) -> Array | None:
     """Of an encoder that draws, so that the rate is not that of one draw."""
     if not isinstance(layer, AbstractEncoder):
         return None
-    if layer.seq_length is None:
-        return layer.expected_spikes(xs)
     expected = layer.expected_spikes(xs)
-    return None if expected is None else expected[:, None]
-
-
-@eqx.filter_jit
-def run_on(layer: AbstractLayer, xs: Array, keys: Any) -> Array:
-    """The layer on each of the samples."""
-    if keys is None:
-        return jax.vmap(lambda x: layer(x))(xs)
-    return jax.vmap(lambda x, key: layer(x, key=key))(xs, keys)
+    if expected is None or layer.seq_length is None:
+        return expected
+    return expected[:, None]  # the same at each step
 
 
 def check_reached(
@@ -94,6 +86,7 @@ def check_reached(
     options: Options,
     all_rates: bool = True,
 ) -> None:
+    """Refuses a rate that is off by more than the tolerance, with those that are reached."""
     if isinstance(reached, Tracer):
         return
     off = np.abs(np.asarray(reached) - rate) > options.tolerance * rate

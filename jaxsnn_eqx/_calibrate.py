@@ -1,24 +1,20 @@
 """Encoders and networks that spend a given number of spikes on data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, overload
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax.core import Tracer
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
-from ._bisect import Options, bisect, check_reached, run_on
-from ._calibrate_encoder import calibrate_encoder, has_fixed_count, split_scale
+from ._bisect import Options
+from ._calibrate_encoder import calibrate_encoder
+from ._calibrate_network import calibrate_network
 from ._layer import AbstractEncoder, AbstractLayer
 from ._network import Network
-from ._neuron.base import AbstractNeuron
-from ._neuron.recurrent import Recurrent
-from ._neuron.synapse import Synapse
-from ._over_time import OverTime
-from ._types import AnyInput, as_floating, checked, flag, positive_number, real_number
+from ._types import AnyInput, checked, flag, positive_number, real_number
+from ._walk import as_samples, split_scale
 
 
 @overload
@@ -169,226 +165,15 @@ def calibrate(
             "`floor` must be at least 0, and 0 without `per_feature`, got "
             f"{options.floor} and per_feature={per_feature}."
         )
-    xs = _as_data(layer, data)
+    xs = as_samples("data", layer, data)
+    if not isinstance(xs, Tracer) and not bool(jnp.isfinite(xs).all()):
+        raise ValueError("`data` must be finite, got NaN or infinity.")
     keys = None if key is None else jr.split(key, len(xs))
     if isinstance(layer, Network) and split_scale(layer)[0] is None:
         readout = None if readout is None else positive_number("readout")(readout)
-        return _calibrate_network(layer, xs, keys, rate, readout, options)
+        return calibrate_network(layer, xs, keys, rate, readout, options)
     if not isinstance(split_scale(layer)[1], AbstractEncoder):
         raise ValueError(
             f"`layer` must be an encoder or a `Network`, got `{type(layer).__name__}`."
         )
     return calibrate_encoder(layer, xs, keys, positive_number("rate")(rate), options)
-
-
-def _as_data(layer: AbstractLayer, data: AnyInput) -> Array:
-    xs = as_floating(data)
-    axes = "samples *shape" if layer.seq_length is not None else "samples time *shape"
-    if xs.ndim < len(axes.split()) - 1 or 0 in xs.shape:
-        raise ValueError(f'`data` must be of shape "{axes}", got {xs.shape}.')
-    if not isinstance(xs, Tracer) and not bool(jnp.isfinite(xs).all()):
-        raise ValueError("`data` must be finite, got NaN or infinity.")
-    return xs
-
-
-Path = tuple[int, ...]
-
-_WEIGHTED = (eqx.nn.Linear, eqx.nn.Conv, eqx.nn.ConvTranspose)
-
-
-def layers_of(network: Network) -> list[tuple[Path, AbstractLayer]]:
-    """The layers in the order in which they run, with the indices of each.
-
-    Those of networks within it, in place of these; but an encoder with a `Scale` is one layer.
-    """
-    found = []
-    for i, layer in enumerate(network):
-        if isinstance(layer, Network) and split_scale(layer)[0] is None:
-            found += [((i, *path), inner) for path, inner in layers_of(layer)]
-        else:
-            found.append(((i,), layer))
-    return found
-
-
-def encodes(layer: AbstractLayer) -> bool:
-    """Whether the layer is an encoder, with or without a `Scale` in front."""
-    return isinstance(split_scale(layer)[1], AbstractEncoder)
-
-
-def fires(layer: AbstractLayer) -> bool:
-    """Whether the layer is one of neurons that spike."""
-    if isinstance(layer, Recurrent):
-        return fires(layer.layer)
-    if isinstance(layer, Synapse):
-        return fires(layer.neuron)
-    return isinstance(layer, AbstractNeuron) and hasattr(layer, "surrogate")
-
-
-def place(path: Path, layer: AbstractLayer) -> str:
-    """A layer's name in errors and tables."""
-    inner = getattr(layer, "neuron", None) or getattr(layer, "layer", None)
-    if encodes(layer):
-        _, inner = split_scale(layer)
-        inner = getattr(inner, "encoder", None if inner is layer else inner)
-    name = type(layer).__name__ + (f"({type(inner).__name__})" if inner is not None else "")
-    return " ".join(["".join(f"[{i}]" for i in path), name]).lstrip()
-
-
-def _calibrate_network(
-    network: Network,
-    xs: Array,
-    keys: Any,
-    rate: Any,
-    readout: float | None,
-    options: Options,
-) -> Network:
-    layers = dict(layers_of(network))
-    rates = _rate_of_each(layers, rate)
-    segment: list[Path] = []  # the last layer of weights, and those behind it
-    entry = xs  # its input
-    for i, (path, layer) in enumerate(layers.items()):
-        if encodes(layer) and path in rates:
-            drawn = folded(keys, i)
-            layers[path] = calibrate_encoder(layer, xs, drawn, rates[path], options)
-        if _weights(layer) is not None:
-            segment, entry = [], xs
-        segment.append(path)
-        if fires(layer) and path in rates:
-            parts = tuple(layers[p] for p in segment)
-            name = place(path, layer)
-            scaled = _at_rate(name, parts, entry, folded(keys, i), rates[path], options)
-            layers[segment[0]] = scaled[0]
-            xs = run_all(scaled, entry, folded(keys, i))
-        else:
-            xs = run_all((layers[path],), xs, folded(keys, i))
-        if fires(layer) or encodes(layer):
-            segment, entry = [], xs
-    parts = tuple(layers[p] for p in segment)
-    if readout is not None and parts and _weights(parts[0]) is not None:
-        layers[segment[0]] = _at_deviation(parts, entry, folded(keys, 0), readout)
-    return eqx.tree_at(
-        lambda network: [_layer_at(network, path) for path in layers],
-        network,
-        list(layers.values()),
-    )
-
-
-def _layer_at(network: Any, path: Path) -> Any:
-    for i in path:
-        network = network.layers[i]
-    return network
-
-
-def _rate_of_each(layers: dict[Path, AbstractLayer], rate: Any) -> dict[Path, float]:
-    """The rate of each layer that is calibrated."""
-    spiking = {path: layer for path, layer in layers.items() if encodes(layer) or fires(layer)}
-    if not isinstance(rate, list | tuple):
-        rate = positive_number("rate")(rate)
-        return {p: rate for p, layer in spiking.items() if not has_fixed_count(layer)}
-    if len(rate) != len(spiking):
-        names = ", ".join(place(*item) for item in spiking.items()) or "none"
-        raise ValueError(
-            f"`rate` must be a number, or a list with one for each layer that spikes "
-            f"({names}), got {len(rate)}."
-        )
-    to_rate = positive_number("rate")
-    return {p: to_rate(r) for p, r in zip(spiking, rate, strict=True) if r is not None}
-
-
-def folded(keys: Any, i: int) -> Any:
-    """A key for each sample and for layer `i`."""
-    return None if keys is None else jax.vmap(lambda key: jr.fold_in(key, i))(keys)
-
-
-@eqx.filter_jit
-def run_all(layers: tuple[AbstractLayer, ...], xs: Array, keys: Any) -> Array:
-    """Layers in sequence, on each of the samples."""
-    for i, layer in enumerate(layers):
-        xs = run_on(layer, xs, folded(keys, i))
-    return xs
-
-
-def _weights(layer: AbstractLayer) -> Callable[[Any], Any] | None:
-    """Where the linear map of a layer is, if it has one; of several the last."""
-    if not isinstance(layer, OverTime):
-        return None
-    if isinstance(layer.layer, _WEIGHTED):
-        return lambda over_time: over_time.layer
-    if isinstance(layer.layer, eqx.nn.Sequential):
-        parts = layer.layer.layers
-        found = [i for i, part in enumerate(parts) if isinstance(part, _WEIGHTED)]
-        if found:
-            return lambda over_time: over_time.layer.layers[found[-1]]
-    return None
-
-
-def _with_gain(layers: tuple[AbstractLayer, ...], gain: Array) -> tuple[AbstractLayer, ...]:
-    """The layers with the weights of the first times `gain`.
-
-    A bias becomes smaller with the weights, so that a small gain silences any neuron, and never
-    larger, so that with a large one it does not make neurons fire without input.
-    """
-    where = _weights(layers[0])
-    assert where is not None
-
-    def scaled(linear: Any) -> Any:
-        weight = linear.weight * gain.astype(linear.weight.dtype)
-        if linear.bias is None:
-            return eqx.tree_at(lambda m: m.weight, linear, weight)
-        bias = linear.bias * jnp.minimum(gain, 1).astype(linear.bias.dtype)
-        return eqx.tree_at(lambda m: (m.weight, m.bias), linear, (weight, bias))
-
-    return eqx.tree_at(where, layers[0], replace_fn=scaled), *layers[1:]
-
-
-def _at_rate(
-    name: str,
-    layers: tuple[AbstractLayer, ...],
-    xs: Array,
-    keys: Any,
-    rate: float,
-    options: Options,
-) -> tuple[AbstractLayer, ...]:
-    """The layers with the gain of the weights at which the neurons, the last, have the rate."""
-    if not layers or _weights(layers[0]) is None:
-        raise ValueError(
-            f"`rate` must be None for layer {name}, which has no weights in front of it, "
-            "`OverTime` of a `Linear` or a convolution, to scale."
-        )
-    dt = layers[-1].dt  # pyright: ignore[reportAttributeAccessIssue]
-    gain, less, more = _search_gain(layers, xs, keys, jnp.asarray(rate * dt), _fired)
-    found = _with_gain(layers, gain)
-    reached = _fired(run_all(found, xs, keys)) / dt
-    check_reached(f"layer {name}", rate, reached, less / dt, more / dt, options)
-    return found
-
-
-def _at_deviation(
-    layers: tuple[AbstractLayer, ...], xs: Array, keys: Any, readout: float
-) -> AbstractLayer:
-    """The layer of weights with the gain at which the outputs have a standard deviation."""
-    target = jnp.asarray(readout)
-    gain = _search_gain(layers, xs, keys, target, jnp.std)[0]
-    found = _with_gain(layers, gain)
-    got = jnp.std(run_all(found, xs, keys))
-    if not isinstance(got, Tracer) and not 0.9 * readout <= float(got) <= 1.1 * readout:
-        raise ValueError(
-            f"`readout`={readout:g} is not reached: the outputs have the standard deviation "
-            f"{float(got):g}, at the nearest. Do the layers before it spike?"
-        )
-    return found[0]
-
-
-def _fired(spikes: Array) -> Array:
-    return jnp.mean(spikes != 0, dtype=jnp.float32)
-
-
-@eqx.filter_jit
-def _search_gain(
-    layers: tuple[AbstractLayer, ...], xs: Array, keys: Any, target: Array, measure: Callable
-):
-    def measured(gain: Array) -> Array:
-        return measure(run_all(_with_gain(layers, gain), xs, keys))
-
-    low, high = jnp.asarray(1e-4), jnp.asarray(1e6)
-    return bisect(measured, target, low, high, jnp.asarray(True), rising=True)

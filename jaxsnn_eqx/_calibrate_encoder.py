@@ -1,6 +1,5 @@
 """Encoders that spend a given number of spikes on data."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -19,32 +18,12 @@ from ._encoder.scale import Scale
 from ._layer import AbstractEncoder, AbstractLayer, AbstractTimed
 from ._network import Network
 from ._over_time import OverTime
-
-
-def split_scale(layer: AbstractLayer) -> tuple[Scale | None, AbstractLayer]:
-    """The `Scale` that an earlier calibration put in front, if there is one, and the rest."""
-    if isinstance(layer, Preprocessed) and isinstance(layer.fn, Scale):
-        return layer.fn, layer.encoder
-    if isinstance(layer, Network) and len(layer) == 2:
-        first, second = layer
-        scale = first.layer if isinstance(first, OverTime) else None
-        if isinstance(scale, Scale) and isinstance(second, AbstractEncoder):
-            return scale, second
-    return None, layer
+from ._walk import over_data, split_scale
 
 
 def clips(encoder: AbstractEncoder) -> bool:
     """Whether it clips its values to [0, 1] or [−1, 1]."""
     return isinstance(encoder, AbstractUnitEncoder)
-
-
-def has_fixed_count(layer: AbstractLayer) -> bool:
-    """Whether it is an encoder whose number of spikes no scale changes."""
-    inner = split_scale(layer)[1]
-    if isinstance(inner, Preprocessed):
-        return has_fixed_count(inner.encoder)
-    fixed = AbstractEncoder.at_rate
-    return isinstance(inner, AbstractEncoder) and type(inner).at_rate is not fixed
 
 
 def _in_front(scale: Scale, encoder: AbstractLayer) -> AbstractLayer:
@@ -57,28 +36,13 @@ def _in_front(scale: Scale, encoder: AbstractLayer) -> AbstractLayer:
     return Preprocessed(scale, rest)
 
 
-def _over_data(fn: Callable, layer: AbstractLayer, xs: Array) -> Array:
-    """A function of one sample's values, or of one step's, on all data."""
-    return jax.vmap(fn)(xs) if layer.seq_length is not None else jax.vmap(jax.vmap(fn))(xs)
-
-
-def encoder_and_input(layer: AbstractLayer, xs: Array) -> tuple[AbstractEncoder, Array]:
-    """The encoder behind the functions in front of it, and what it gets of the data."""
-    scale, inner = split_scale(layer)
-    if scale is not None:
-        return encoder_and_input(inner, _over_data(scale, inner, xs))
-    if isinstance(inner, Preprocessed):
-        return encoder_and_input(inner.encoder, jax.vmap(inner.preprocess)(xs))
-    assert isinstance(inner, AbstractEncoder)
-    return inner, xs
-
-
 def calibrate_encoder(
     encoder: AbstractLayer, xs: Array, keys: Any, rate: float, options: Options
 ) -> AbstractLayer:
+    """The encoder at its rate, behind the functions that are in front of it."""
     scale, rest = split_scale(encoder)
     if scale is not None:
-        inner = _over_data(scale, rest, xs)
+        inner = over_data(scale, rest, xs)
         return _in_front(scale, calibrate_encoder(rest, inner, keys, rate, options))
     if isinstance(encoder, Preprocessed):
         inner = jax.vmap(encoder.preprocess)(xs)
@@ -90,20 +54,30 @@ def calibrate_encoder(
     first = _into_range(encoder, range_, live, options)
     if first is None:
         return _adjusted(encoder, xs, keys, rate, range_, live, options)
-    inner = _over_data(first, encoder, xs)
+    inner = over_data(first, encoder, xs)
     range_, _ = _range_of(encoder, inner, options)
     return _in_front(first, _adjusted(encoder, inner, keys, rate, range_, live, options))
 
 
-def _numbers(value: Any) -> Any:
-    return value if isinstance(value, Tracer) else np.asarray(value)
+def _scale(scale: Array, offset: Array, options: Options) -> Scale:
+    """Trained, or fixed; traced numbers stay arrays."""
+    fixed = not options.trained and not isinstance(scale, Tracer)
+    return Scale(*(np.asarray(x) if fixed else x for x in (scale, offset)))
+
+
+def _feature_axes(encoder: AbstractEncoder, xs: Array, options: Options) -> int | None:
+    """How many axes of the data are features with a scale of their own; `None`: all alike."""
+    return xs.ndim - _sample_axes(encoder) if options.per_feature else None
+
+
+def _sample_axes(encoder: AbstractEncoder) -> int:
+    """Samples, and for signals time."""
+    return 1 if encoder.seq_length is not None else 2
 
 
 def _range_of(encoder: AbstractEncoder, xs: Array, options: Options):
     """The range of all data, or of each feature, and which features are not dead."""
-    over = None
-    if options.per_feature:
-        over = (0,) if encoder.seq_length is not None else (0, 1)
+    over = tuple(range(_sample_axes(encoder))) if options.per_feature else None
     wide = xs.astype(jnp.promote_types(xs.dtype, jnp.float32))
     range_ = DataRange(wide.min(over), jnp.median(wide, over), wide.max(over))
     live = range_.span > options.floor
@@ -128,21 +102,17 @@ def _into_range(
     low, high = encoder.input_range
     inside = jnp.min(range_.low) >= low
     scale, offset = jnp.ones_like(range_.low), jnp.zeros_like(range_.low)
-    if not clips(encoder):
-        offset = low - range_.low
-    elif low == 0:
+    if clips(encoder):
         inside &= jnp.max(range_.high) <= high
-        scale = jnp.where(live, 1 / jnp.where(live, range_.span, 1), 0)
-        offset = -scale * range_.low
-    else:
-        inside &= jnp.max(range_.high) <= high
-        scale = jnp.where(live, 1 / jnp.where(live, range_.size, 1), 0)
+        size = range_.span if low == 0 else range_.size
+        scale = jnp.where(live, 1 / jnp.where(live, size, 1), 0)
+    if low != -high:  # else 0 stays 0
+        offset = low - scale * range_.low
     if isinstance(inside, Tracer):
         scale, offset = jnp.where(inside, 1, scale), jnp.where(inside, 0, offset)
     elif bool(inside):
         return None
-    constants = map(lax.stop_gradient, (scale, offset))
-    return Scale(*(constants if options.trained else map(_numbers, constants)))
+    return _scale(lax.stop_gradient(scale), lax.stop_gradient(offset), options)
 
 
 def _adjusted(
@@ -174,8 +144,7 @@ def _adjusted(
     value, less, more = _search(encoder, xs, keys, jnp.asarray(rate), range_, live, dt, options)
     # with known numbers, where the search had traced ones
     found = _adjustment(encoder, range_, options).apply(value)
-    features = xs.ndim - (1 if encoder.seq_length is not None else 2)
-    reached = mean_rates(found, xs, keys, dt, features if options.per_feature else None)
+    reached = mean_rates(found, xs, keys, dt, _feature_axes(encoder, xs, options))
     if not isinstance(reached, Tracer):
         reached, less, more = (r[live] for r in (reached, less, more))
     check_reached(name, rate, reached, less, more, options)
@@ -200,9 +169,7 @@ def _adjustment(encoder: AbstractEncoder, range_: DataRange, options: Options) -
     shift = -jnp.minimum(range_.low, 0)
 
     def apply(gain: Array) -> AbstractLayer:
-        constants = gain, gain * shift
-        scale = Scale(*(constants if options.trained else map(_numbers, constants)))
-        return _in_front(scale, encoder)
+        return _in_front(_scale(gain, gain * shift, options), encoder)
 
     size = jnp.maximum(range_.high + shift, jnp.finfo(shift.dtype).tiny)
     return Adjustment("scale", 1e-6 / size, 1e6 / size, True, apply)
@@ -211,9 +178,8 @@ def _adjustment(encoder: AbstractEncoder, range_: DataRange, options: Options) -
 @eqx.filter_jit
 def _search(encoder, xs, keys, rate, range_, live, dt: float, options: Options):
     """The number that gives the rate, and the rates on both sides of it."""
-    features = None
+    features = _feature_axes(encoder, xs, options)
     if options.per_feature:
-        features = xs.ndim - (1 if encoder.seq_length is not None else 2)
         # a dead feature gets the number of a live one that gives the fewest spikes
         widest = DataRange(range_.low.min(), jnp.median(range_.middle), range_.high.max())
         range_ = jax.tree.map(lambda x, y: jnp.where(live, x, y), range_, widest)

@@ -14,6 +14,8 @@ from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 from ._layer import AbstractLayer, stateless
 from ._types import AnyFirst, AnyInput, as_first, as_floating, checked
 
+WITH_WEIGHTS = (eqx.nn.Linear, eqx.nn.Conv, eqx.nn.ConvTranspose)
+
 
 def _as_layer(layer: Callable) -> Any:
     layer = stateless("layer")(layer)

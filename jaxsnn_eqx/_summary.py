@@ -11,9 +11,6 @@ from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
 from ._advice import advise, percent
-from ._bisect import run_on
-from ._calibrate import encodes, fires, folded, layers_of, place
-from ._calibrate_encoder import encoder_and_input
 from ._decode import AbstractDecoder
 from ._encoder.direct import DirectEncoder
 from ._layer import AbstractLayer, time_steps
@@ -21,7 +18,18 @@ from ._network import Network
 from ._neuron.base import refractory_steps
 from ._neuron.synapse import Synapse
 from ._over_time import OverTime
-from ._types import AnyInput, as_floating, checked
+from ._types import AnyInput, checked
+from ._walk import (
+    as_samples,
+    encoder_and_input,
+    encodes,
+    fires,
+    folded,
+    layers_of,
+    membrane,
+    place,
+    run_on,
+)
 
 _IN_MILLISECONDS = ("tau_mem", "tau_syn", "tau_adapt", "tau", "period", "refractory", "t_late")
 _PLAIN = ("v_th", "threshold", "factor", "max_rate", "beta", "scale", "offset", "gain")
@@ -168,17 +176,13 @@ def summary(
 
     **Raises:** `ValueError` inside `jax.jit`, `jax.vmap` or a gradient: it works on numbers.
     """
-    xs = as_floating(batch)
+    xs = as_samples("batch", model, batch)
     leaves = (xs, *jax.tree.leaves(eqx.filter(model, eqx.is_array)))
     if any(isinstance(leaf, Tracer) for leaf in leaves):
         raise ValueError(
             "`summary` works on numbers, so it must be called outside of `jax.jit`, `jax.vmap` "
             "and gradients."
         )
-    least = 1 if model.seq_length is not None else 2
-    if xs.ndim < least or 0 in xs.shape:
-        axes = "samples *shape" if model.seq_length is not None else "samples time *shape"
-        raise ValueError(f'`batch` must be of shape "{axes}", got {xs.shape}.')
     keys = None if key is None else jax.random.split(key, len(xs))
     layers = layers_of(model) if isinstance(model, Network) else [((), model)]
     steps = set(time_steps(model).values())
@@ -202,7 +206,7 @@ def _measured(
     if spikes:
         fired = np.asarray(out) != 0
         each = fired.mean((0, 1))
-        most = 1 / (1 + _refractory(layer, dt))
+        most = 1 / (1 + refractory_steps(getattr(membrane(layer), "refractory", 0.0), dt))
         figures["rate"] = float(fired.mean() / dt)
         figures["silent"] = float((each == 0).mean())
         figures["saturated"] = float((each >= 0.9 * most).mean())
@@ -215,12 +219,6 @@ def _measured(
     return LayerSummary(
         name, shape, sum(leaf.size for leaf in trained), _constants(layer), **figures
     )
-
-
-def _refractory(layer: AbstractLayer, dt: float) -> int:
-    while hasattr(layer, "neuron") or hasattr(layer, "layer"):
-        layer = getattr(layer, "neuron", None) or layer.layer  # pyright: ignore
-    return refractory_steps(getattr(layer, "refractory", 0.0), dt)
 
 
 def _outside(layer: AbstractLayer, xs: Array) -> float | None:

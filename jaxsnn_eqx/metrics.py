@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 from ._integrate import integrate as _integrate
 from ._network import Network
 from ._neuron.recurrent import Recurrent
+from ._over_time import WITH_WEIGHTS as _WITH_WEIGHTS
 from ._over_time import OverTime
 from ._types import NestedNumbers as _NestedNumbers
 from ._types import as_floating as _as_floating
@@ -400,7 +401,6 @@ def _mean_of_zeros(x: Array) -> Array:
     return jnp.mean(jnp.where(jnp.isnan(x), x, (x == 0).astype(x.dtype)))
 
 
-_WITH_SYNAPSES = (eqx.nn.Linear, eqx.nn.Conv, eqx.nn.ConvTranspose)
 _ELEMENTWISE = (eqx.nn.LayerNorm, eqx.nn.RMSNorm, eqx.nn.GroupNorm, eqx.nn.PReLU)
 
 
@@ -433,7 +433,7 @@ def _no_operations() -> SynapticOperations:
 
 
 def _of_synapses(layer: Any, name: str, xs: Array) -> SynapticOperations:
-    if not isinstance(layer, _WITH_SYNAPSES):
+    if not isinstance(layer, _WITH_WEIGHTS):
         weights = jtu.tree_leaves(eqx.filter(layer, eqx.is_inexact_array))
         if weights and not isinstance(layer, _ELEMENTWISE):
             raise ValueError(

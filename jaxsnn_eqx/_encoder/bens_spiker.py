@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
-from .._adjust import Adjustment, DataRange, like
+from .._adjust import Adjustment, DataRange, with_field
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     Constant,
@@ -131,14 +131,8 @@ class BensSpikerEncoder(AbstractSignalEncoder):
 
         def apply(total: Array) -> "BensSpikerEncoder":
             factor = total / taps.sum()
-            return eqx.tree_at(
-                lambda e: (e.filter, e.threshold),
-                self,
-                (
-                    like(self.filter, taps * factor, "filter"),
-                    like(self.threshold, jnp.asarray(self.threshold) * factor, "threshold"),
-                ),
-            )
+            scaled = with_field(self, "filter", taps * factor)
+            return with_field(scaled, "threshold", jnp.asarray(self.threshold) * factor)
 
         return Adjustment(
             "filter", 1e-3 * data.high, 1e4 * data.high, False, apply, shared=True

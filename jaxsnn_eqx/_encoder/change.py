@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
-from .._adjust import Adjustment, DataRange, adjust
+from .._adjust import Adjustment, DataRange, adjust_threshold
 from .._layer import AbstractEncoder
 from .._surrogate import AbstractSurrogate
 from .._types import (
@@ -70,7 +70,7 @@ class AbstractChangeEncoder(AbstractEncoder):
 
     def adjustment(self, data: DataRange) -> Adjustment:
         """The threshold."""
-        return adjust(self, "threshold", 1e-6 * data.span, 2 * data.span)
+        return adjust_threshold(self, data.span)
 
     @final
     @checked

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from .._adjust import Adjustment, DataRange, like
+from .._adjust import Adjustment, DataRange, with_field
 from .._layer import AbstractTimed
 from .._membrane import lif_step
 from .._parameters import (
@@ -138,8 +138,7 @@ class LearnableLIFEncoder(AbstractValueEncoder, AbstractTimed):
 
         def apply(gain: Array) -> "LearnableLIFEncoder":
             bias = -gain * jnp.minimum(data.low, 0)
-            gain, bias = (like(self.gain, value, "gain") for value in (gain, bias))
-            return eqx.tree_at(lambda e: (e.gain, e.bias), self, (gain, bias))
+            return with_field(with_field(self, "gain", gain), "bias", bias)
 
         return Adjustment("gain", 1e-6 / data.span, 1e6 / data.span, True, apply)
 

@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
-from .._adjust import Adjustment, DataRange, like
+from .._adjust import Adjustment, DataRange, with_field
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     AnyInput,
@@ -111,7 +111,7 @@ class LevelCrossingEncoder(AbstractSignalEncoder):
 
         def apply(distance: Array) -> "LevelCrossingEncoder":
             moved = data.middle + distance * positions
-            return eqx.tree_at(lambda e: e.levels, self, like(self.levels, moved, "levels"))
+            return with_field(self, "levels", moved)
 
         low, high = 1e-6 * data.span, data.span
         return Adjustment("levels", low, high, False, apply, shared=True)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
-from .._adjust import Adjustment, DataRange, adjust
+from .._adjust import Adjustment, DataRange, adjust_threshold
 from .._integrate import integrate
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
@@ -111,7 +111,7 @@ class MovingWindowEncoder(AbstractSignalEncoder):
 
     def adjustment(self, data: DataRange) -> Adjustment:
         """The threshold."""
-        return adjust(self, "threshold", 1e-6 * data.span, 2 * data.span)
+        return adjust_threshold(self, data.span)
 
     @checked
     def init(self, x: First) -> WindowState:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from .._adjust import Adjustment, DataRange, adjust
+from .._adjust import Adjustment, DataRange, adjust_threshold
 from .._surrogate import AbstractSurrogate, SuperSpike, as_surrogate
 from .._types import (
     AnyInput,
@@ -93,7 +93,7 @@ class StepForwardEncoder(AbstractSignalEncoder):
 
     def adjustment(self, data: DataRange) -> Adjustment:
         """The threshold."""
-        return adjust(self, "threshold", 1e-6 * data.span, 2 * data.span)
+        return adjust_threshold(self, data.span)
 
     @checked
     def init(self, x: First) -> ReferenceState:
