@@ -23,6 +23,7 @@ GUIDE = [
     "choosing.md",
     "extending.md",
     "performance.md",
+    "several_devices.md",
 ]
 
 pytestmark = pytest.mark.skipif(
