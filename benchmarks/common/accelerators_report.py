@@ -57,7 +57,7 @@ def page(found: dict) -> str:
         "## TPU v5e",
         "",
         *_table(found, TPU, ("cycles", "temporary", "seconds")),
-        *_pods(found.get("pods", [])),
+        *_pods(found),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -165,11 +165,12 @@ def _cases(found: dict) -> list[Case]:
     return list(dict.fromkeys(Case(**row["case"]) for row in found["rows"]))
 
 
-def _pods(rows: list[dict]) -> list[str]:
-    if not rows:
+def _pods(found: dict) -> list[str]:
+    if "pods" not in found:
         return []
+    one = next(row for row in _of(found, TPU) if row["case"]["kind"] == "README")
     lines = [
-        "## From 4 chips to 256",
+        "## From 1 chip to 256",
         "",
         "The README's training step on TPUs v5e, with 16 examples on each chip: the weights "
         "are on all chips, and the batch is divided. The one exchange adds up the gradients "
@@ -179,7 +180,7 @@ def _pods(rows: list[dict]) -> list[str]:
         "| temporary memory of each chip (MB) | seconds to compile |",
         "|--:|--:|---|--:|--:|--:|--:|",
     ]
-    for row in rows:
+    for row in [{"chips": 1, **one}, *found["pods"]]:
         exchanges = ", ".join(row["collectives"]) or "none"
         lines.append(
             f"| {row['chips']} | {16 * row['chips']:,} | {exchanges} "
