@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxsnn_eqx as snn
-from jaxsnn_eqx import datasets, events, functional, metrics, spike_trains
+from jaxsnn_eqx import datasets, events, functional, information, metrics, spike_trains
 
 PAGE = Path(__file__).with_name("held_wrong.md")
 STEPS = 3
@@ -146,6 +146,9 @@ FUNCTIONS: dict[Callable, dict[str, Any]] = {
         "mask": np.array([True, False, True]),
         "checkpoint_every": None,
     },
+    information.spike_bits: {"spikes": TRAIN[None]},
+    information.gaussian_snr: {"bits": 1.0, "power": VALUES},
+    information.ornstein_uhlenbeck_snr: {"bits": 1.0, "tau": 0.1, "dt": 1e-3, "causal": False},
     metrics.firing_rate: {"spikes": TRAIN, "dt": 1e-3},
     metrics.sparsity: {"spikes": TRAIN},
     metrics.silent_neurons: {"spikes": TRAIN},
@@ -182,6 +185,7 @@ FUNCTIONS: dict[Callable, dict[str, Any]] = {
     spike_trains.unpack: {"dtype": None},
     spike_trains.to_events: {"spikes": TRAIN, "capacity": 4},
     datasets.yin_yang: {"seed": 0, "size": 3, "r_big": 0.5, "r_small": 0.1, "bias": None},
+    datasets.ornstein_uhlenbeck: {"seed": 0, "size": 1, "length": 3, "tau": 0.1, "dt": 1e-3},
 }
 
 

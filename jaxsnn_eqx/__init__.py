@@ -3,9 +3,13 @@
 from . import datasets as datasets
 from . import events as events
 from . import functional as functional
+from . import information as information
 from . import metrics as metrics
 from . import spike_trains as spike_trains
 from ._calibrate import calibrate as calibrate
+from ._compare import compare as compare
+from ._comparison import Comparison as Comparison
+from ._comparison import EncoderResult as EncoderResult
 from ._decode import AbstractDecoder as AbstractDecoder
 from ._decode import FirstSpikeTime as FirstSpikeTime
 from ._decode import MaxOverTime as MaxOverTime

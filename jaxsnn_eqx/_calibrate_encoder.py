@@ -37,9 +37,12 @@ def _in_front(scale: Scale, encoder: AbstractLayer) -> AbstractLayer:
 
 
 def calibrate_encoder(
-    encoder: AbstractLayer, xs: Array, keys: Any, rate: float, options: Options
+    encoder: AbstractLayer, xs: Array, keys: Any, rate: float | None, options: Options
 ) -> AbstractLayer:
-    """The encoder at its rate, behind the functions that are in front of it."""
+    """The encoder at its rate, behind the functions that are in front of it.
+
+    Without a rate, data out of its range are moved into it, and nothing else.
+    """
     scale, rest = split_scale(encoder)
     if scale is not None:
         inner = over_data(scale, rest, xs)
@@ -119,11 +122,13 @@ def _adjusted(
     encoder: AbstractEncoder,
     xs: Array,
     keys: Any,
-    rate: float,
+    rate: float | None,
     range_: DataRange,
     live: Array,
     options: Options,
 ) -> AbstractLayer:
+    if rate is None:
+        return encoder
     dt = _dt_of(encoder, options)
     name = f"`{type(encoder).__name__}`"
     if rate * dt > 1:

@@ -1,7 +1,10 @@
 """Datasets that are generated, so that nothing is downloaded."""
 
+import math
+
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.signal import lfilter
 
 from ._types import at_least_zero, checked, positive_int, positive_number, real_number
 
@@ -73,6 +76,49 @@ def yin_yang(
     if bias is not None:
         features.append(np.full((size, 1), real_number("bias")(bias)))
     return np.concatenate(features, axis=1).astype(np.float32), classes
+
+
+@checked
+def ornstein_uhlenbeck(
+    seed: int, size: int, length: int, *, tau: float, dt: float = 1e-3
+) -> Float[np.ndarray, "size length"]:
+    r"""Ornstein–Uhlenbeck signals: noise with an exponential memory, of variance 1 and mean 0.
+
+    $x_{t+1} = a x_t + \sqrt{1 - a^2}\, \xi_t$ with $a = \exp(-dt / \tau)$ and normal $\xi$.
+    This is exact for samples of the continuous process, which starts in its stationary
+    distribution.
+    What any code of them can reach is known: `information.ornstein_uhlenbeck_snr`.
+
+    ```python
+    >>> from jaxsnn_eqx.datasets import ornstein_uhlenbeck
+    >>> xs = ornstein_uhlenbeck(0, 100, 1000, tau=0.01)
+    >>> xs.shape, xs.std().round(1)
+    ((100, 1000), np.float32(1.0))
+
+    ```
+
+    **Arguments:**
+
+    - `seed`: for NumPy's generator, an int of at least 0.
+    - `size`, `length`: number of signals, and of samples of each, at least 1.
+    - `tau`: the time constant in seconds. Positive. (Keyword only.)
+    - `dt`: the time between two samples in seconds. Positive. (Keyword only.)
+
+    **Returns:**
+
+    Float32 of shape `"size length"`.
+
+    **Raises:** `ValueError` for numbers outside the ranges above.
+
+    Source: Uhlenbeck & Ornstein, Physical Review 36 (1930).
+    """
+    seed = at_least_zero("seed")(seed)
+    shape = positive_int("size")(size), positive_int("length")(length)
+    rate = positive_number("dt")(dt) / positive_number("tau")(tau)
+    noise = np.random.default_rng(seed).normal(size=shape)
+    noise[:, 1:] *= math.sqrt(-math.expm1(-2 * rate))
+    signals = lfilter([1.0], [1.0, -math.exp(-rate)], noise, axis=1)
+    return np.asarray(signals, np.float32)
 
 
 def _class_of(points: np.ndarray, r_big: float, r_small: float) -> np.ndarray:

@@ -5,9 +5,12 @@ does not import it by itself. Each function draws into the given axes, or into a
 returns the axes.
 """
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from jaxtyping import ArrayLike, PRNGKeyArray, Shaped
 
+from ._comparison import Comparison, Cost
 from ._layer import AbstractEncoder, time_steps
 from ._summary import Summary
 from ._types import AnyInput, NestedNumbers, Signal, as_floating, checked, positive_number
@@ -15,13 +18,15 @@ from ._types import AnyInput, NestedNumbers, Signal, as_floating, checked, posit
 try:
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 except ModuleNotFoundError as error:
     raise ImportError(
         "`jaxsnn_eqx.plotting` needs matplotlib: install `jaxsnn_eqx[plot]`."
     ) from error
 
 INPUT, SPIKE, NEGATIVE, NOT_FINITE = "tab:blue", "black", "tab:red", "tab:gray"
+_MARKERS = "osD^vP*X"
+_LOWEST_DECIBELS, _HIGHEST_DECIBELS = -3.0, 60.0
 MARK = 0.8  # height of the largest spike, as a fraction of a row
 
 
@@ -286,4 +291,90 @@ def activity(summary: Summary, *, ax: Axes | None = None) -> Axes:
     ax.set_yticks(rows, labels=[layer.name for layer in layers])
     ax.set(xlabel="share of neurons (%)", xlim=(0, 100), ylim=(len(layers) - 0.5, -0.5))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
+    return ax
+
+
+@checked
+def comparison(
+    comparison: Comparison,
+    *,
+    cost: Cost = "bits",
+    limits: Mapping[str, Callable[[float], float]] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draws a comparison of encoders: decibels over spikes or bits.
+
+    Each encoder is a line through its rates, or one mark. The Pareto front is shaded: no result
+    is better at its cost or less. Results without a reconstruction (below -3 dB) and without a
+    finite number of bits are left out; 60 dB and more are drawn at 60.
+
+    ```python
+    >>> import jaxsnn_eqx as snn
+    >>> from jaxsnn_eqx import plotting
+    >>> xs = snn.datasets.ornstein_uhlenbeck(0, 1, 20_000, tau=0.1)
+    >>> encoders = [snn.StepForwardEncoder(1.0), snn.DeltaEncoder(1.0)]
+    >>> found = snn.compare(encoders, xs, rates=[10.0, 50.0], progress=False)
+    >>> plotting.comparison(found).get_xlabel()
+    'bits per second'
+
+    ```
+
+    **Arguments:**
+
+    - `comparison`: from `jaxsnn_eqx.compare`.
+    - `cost`: the horizontal axis, `"spikes"` or `"bits"`. (Keyword only.)
+    - `limits`: curves by name, each a function of the cost that gives decibels, such as
+        `information.ornstein_uhlenbeck_snr` of the bits a step. (Keyword only.)
+    - `ax`: the axes to draw into, by default those of a new figure. (Keyword only.)
+
+    **Returns:**
+
+    The axes.
+
+    **Raises:** `ValueError` if there is nothing to draw.
+    """
+    drawn = [
+        r
+        for r in comparison.results
+        if 0 < getattr(r, cost) < np.inf and r.snr > _LOWEST_DECIBELS
+    ]
+    if not drawn:
+        raise ValueError(f"`comparison` must have a result of finite {cost}, got none.")
+    ax = plt.subplots(figsize=(8, 5), layout="constrained")[1] if ax is None else ax
+    names = list(dict.fromkeys(r.name for r in drawn))
+    for i, name in enumerate(names):
+        points = sorted((getattr(r, cost), r.snr) for r in drawn if r.name == name)
+        costs, decibels = np.array(points).T
+        ax.plot(
+            costs,
+            np.minimum(decibels, _HIGHEST_DECIBELS),
+            marker=_MARKERS[i % len(_MARKERS)],
+            color=f"C{i % 10}",
+            label=name,
+        )
+    least, most = (f([getattr(r, cost) for r in drawn]) for f in (min, max))
+    front = [(getattr(r, cost), r.snr) for r in comparison.front(cost)]
+    steps = np.array([p for p in front if p[1] > _LOWEST_DECIBELS])
+    ax.fill_between(
+        [*steps[:, 0], 1.2 * most],
+        np.minimum([*steps[:, 1], steps[-1, 1]], _HIGHEST_DECIBELS),
+        _LOWEST_DECIBELS,
+        step="post",
+        color="0.93",
+        zorder=0,
+        label="reached",
+    )
+    at = np.geomspace(least / 1.2, 1.2 * most, 50)
+    for (name, limit), style in zip(
+        (limits or {}).items(), ("-", "--", ":", "-."), strict=False
+    ):
+        ax.plot(at, [limit(float(x)) for x in at], style, color=SPIKE, linewidth=1, label=name)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set(xlabel=f"{cost} per {comparison.per}", ylabel="SNR (dB)")
+    ax.set_xlim(least / 1.2, 1.2 * most)
+    ax.set_ylim(bottom=_LOWEST_DECIBELS)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return ax

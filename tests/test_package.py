@@ -82,7 +82,7 @@ def test_every_public_docstring_has_an_example():
     abstract = [n for n in PUBLIC if n.startswith("Abstract")]
     # `plotting` is an attribute once something has imported it; `load` has `save`'s example
     plain = {"functional", "datasets", "events", "spike_trains", "metrics"}
-    plain |= {"plotting", "nir", "testing", "load"}
+    plain |= {"information", "plotting", "nir", "testing", "load"}
     surrogates = [
         n
         for n, v in PUBLIC.items()
