@@ -142,6 +142,7 @@ def train(
     epochs: int,
     key: PRNGKeyArray,
     learning_rate: float = LEARNING_RATE,
+    distorted: bool = True,
 ) -> tuple[snn.Network, History]:
     images, classes = jnp.asarray(digits.images), jnp.asarray(digits.classes)
     batches = len(images) // BATCH_SIZE
@@ -170,8 +171,10 @@ def train(
             weights, optimiser_state = carry
             network = eqx.combine(weights, rest)
             chosen, key = batch
-            distorted = jax.vmap(distort)(images[chosen], jr.split(key, BATCH_SIZE))
-            (loss, accuracy), gradient = loss_and_gradient(network, distorted, classes[chosen])
+            shown = images[chosen]
+            if distorted:
+                shown = jax.vmap(distort)(shown, jr.split(key, BATCH_SIZE))
+            (loss, accuracy), gradient = loss_and_gradient(network, shown, classes[chosen])
             change, optimiser_state = optimiser.update(gradient, optimiser_state, weights)
             weights = eqx.apply_updates(weights, change)
             return (weights, optimiser_state), (loss, accuracy)

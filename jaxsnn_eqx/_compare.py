@@ -21,6 +21,8 @@ from ._comparison import Comparison, EncoderResult
 from ._encoder.preprocessed import Preprocessed
 from ._layer import AbstractLayer, AbstractTimed
 from ._linear import Classifier, Decoder, Window, binned, snr
+from ._network import Network
+from ._over_time import OverTime
 from ._types import (
     AnyInput,
     at_least_zero,
@@ -30,7 +32,7 @@ from ._types import (
     positive_number,
     real_number,
 )
-from ._walk import as_samples, encodes, has_fixed_count, run_on, split_scale
+from ._walk import as_samples, encodes, has_fixed_count, run_all, run_on, split_scale
 from .information import spike_bits
 
 _TIMED = 3  # calls; the median counts
@@ -46,10 +48,10 @@ def compare(
     key: PRNGKeyArray | None = None,
     dt: float | None = None,
     tolerance: float = 0.2,
-    test: float = 0.3,
+    test: float | AnyInput = 0.3,
     taps: int = 50,
     delay: int = 10,
-    bins: int = 8,
+    bins: int | Sequence[int] = (5, 10, 20),
     progress: bool = True,
 ) -> Comparison:
     r"""Compares encoders on data, each at the same rates.
@@ -83,7 +85,8 @@ def compare(
         reads the whole train of a value. Of a signal it reads the `taps` steps up to `delay`
         later, and leaky sums of all spikes until then, with time constants of 1, 4 and 16 times
         `taps`. Unlike `decode` of an encoder of changes, it does not know the first sample.
-    - *Accuracy*: of a linear classifier of the spikes in `bins` equal parts of the time.
+    - *Accuracy*: of a linear classifier of the spikes in 5, 10 and 20 equal parts of the time,
+        all at once.
     - *Milliseconds*: to encode the test data.
 
     Decoder and classifier are fitted by least squares, with the shrinkage of the least
@@ -92,7 +95,8 @@ def compare(
     **Arguments:**
 
     - `encoders`: encoders by name, or a sequence of them; all of values, or all of signals. A
-        function may stand in front of one (`Preprocessed`).
+        function may stand in front of one: `Preprocessed`, or for signals a `Network` of
+        `OverTime` and the encoder.
     - `data`: values of shape `"samples *shape"`, or signals of shape `"samples time *shape"`,
         with features of similar scale.
     - `rates`: in hertz, per input: an encoder with several outputs for each value divides it
@@ -106,10 +110,11 @@ def compare(
         spends is measured, so it may be large: of data with few different values not every
         rate can be reached. (Keyword only.)
     - `test`: share of the samples that is measured, the same of each class; of one signal, its
-        last part. (Keyword only.)
+        last part. Or the numbers of these samples. (Keyword only.)
     - `taps`, `delay`: of the linear decoder of signals, in steps, `delay` below `taps`.
         (Keyword only.)
-    - `bins`: of the classifier. (Keyword only.)
+    - `bins`: into how many parts the classifier divides the time, a number or several. (Keyword
+        only.)
     - `progress`: whether to show a progress bar, if `tqdm` is installed. (Keyword only.)
 
     **Returns:**
@@ -129,14 +134,14 @@ def compare(
         _time_step(named, dt),
         positive_number("tolerance")(tolerance),
         Window(None, 0) if _of_values(named) else _window(taps, delay),
-        positive_int("bins")(bins),
+        tuple(positive_int("bins")(n) for n in ([bins] if isinstance(bins, int) else bins)),
     )
     rates = [rates] if isinstance(rates, float | int) else list(rates)
     rates = [positive_number("rates")(rate) for rate in rates]
     if not rates:
         raise ValueError("`rates` must not be empty.")
     classes = None if labels is None else _labels(labels, len(xs))
-    parts = _split(xs, classes, _share(test), split_key, values=_of_values(named))
+    parts = _split(xs, classes, test, split_key, values=_of_values(named))
     with _bar(len(named) * len(rates), flag("progress")(progress)) as advance:
         results, notes = [], []
         for name, encoder in named.items():
@@ -144,7 +149,7 @@ def compare(
             results += found
     reference = None
     if classes is not None:
-        reference = _accuracy(np.asarray(parts.train), np.asarray(parts.test), parts)
+        reference = _accuracy(np.asarray(parts.train), np.asarray(parts.test), parts=parts)
     per = "value" if _of_values(named) else "second"
     return Comparison(tuple(results), tuple(notes), reference, per)
 
@@ -153,7 +158,7 @@ class _Settings(NamedTuple):
     dt: float
     tolerance: float
     window: Window
-    bins: int
+    bins: tuple[int, ...]
 
 
 class _Parts(NamedTuple):
@@ -180,7 +185,7 @@ def _by_name(encoders: Any) -> dict[str, AbstractLayer]:
     if not encoders:
         raise ValueError("`encoders` must not be empty.")
     for name, encoder in encoders.items():
-        if not encodes(encoder):
+        if not encodes(_behind(encoder)[1]):
             raise ValueError(
                 f"`encoders` must be encoders, got `{type(encoder).__name__}` as {name!r}."
             )
@@ -196,8 +201,17 @@ def _by_name(encoders: Any) -> dict[str, AbstractLayer]:
 
 def _inner(encoder: AbstractLayer) -> AbstractLayer:
     """The encoder behind the functions in front of it."""
-    inner = split_scale(encoder)[1]
+    inner = split_scale(_behind(encoder)[1])[1]
     return _inner(inner.encoder) if isinstance(inner, Preprocessed) else inner
+
+
+def _behind(encoder: AbstractLayer) -> tuple[tuple[AbstractLayer, ...], AbstractLayer]:
+    """The functions of each step in front of an encoder of signals, and the encoder."""
+    if isinstance(encoder, Network) and not encodes(encoder):
+        *front, last = encoder
+        if all(isinstance(layer, OverTime) for layer in front):
+            return tuple(front), last
+    return (), encoder
 
 
 def _of_values(encoders: dict[str, AbstractLayer]) -> bool:
@@ -232,11 +246,27 @@ def _window(taps: int, delay: int) -> Window:
     return Window(taps, delay)
 
 
-def _share(test: float) -> float:
+def _share(test: Any) -> float:
     share = real_number("test")(test)
     if not 0 < share < 1:
         raise ValueError(f"`test` must be above 0 and below 1, got {share}.")
     return share
+
+
+def _chosen(test: Any, samples: int) -> np.ndarray | None:
+    """Which samples are measured, if their numbers are given."""
+    numbers = np.asarray(test)
+    if numbers.ndim == 0:
+        return None
+    whole = numbers.ndim == 1 and np.issubdtype(numbers.dtype, np.integer)
+    if not whole or numbers.min() < 0 or numbers.max() >= samples:
+        raise ValueError(
+            f"`test` must be a share, or whole numbers from 0 to {samples - 1}, got "
+            f"{numbers.dtype} of shape {numbers.shape}."
+        )
+    measured = np.zeros(samples, bool)
+    measured[numbers] = True
+    return measured
 
 
 def _labels(labels: AnyInput, samples: int) -> Int[np.ndarray, " samples"]:
@@ -254,26 +284,33 @@ def _labels(labels: AnyInput, samples: int) -> Int[np.ndarray, " samples"]:
     return classes
 
 
-def _split(xs: Array, labels: Any, share: float, key: PRNGKeyArray, *, values: bool) -> _Parts:
-    if len(xs) == 1 and not values:
+def _split(xs: Array, labels: Any, test: Any, key: PRNGKeyArray, *, values: bool) -> _Parts:
+    measured = _chosen(test, len(xs))
+    if measured is None and len(xs) == 1 and not values:
         if labels is not None:
             raise ValueError("`labels` must be left out for one signal.")
-        cut = round(xs.shape[1] * (1 - share))
+        cut = round(xs.shape[1] * (1 - _share(test)))
         if not 0 < cut < xs.shape[1]:
             raise ValueError(f"`data` must be longer than {xs.shape[1]} steps to be split.")
         return _Parts(xs[:, :cut], xs[:, cut:], None, None)
-    groups = np.zeros(len(xs), int) if labels is None else labels
-    order = np.asarray(jr.permutation(key, len(xs)))
-    measured = np.zeros(len(xs), bool)
+    if measured is None:
+        measured = _drawn(np.zeros(len(xs), int) if labels is None else labels, test, key)
+    if measured.all() or not measured.any():
+        raise ValueError(f"`data` must have more than {len(xs)} samples to be split.")
+    train, held = np.flatnonzero(~measured), np.flatnonzero(measured)
+    if labels is None:
+        return _Parts(xs[train], xs[held], None, None)
+    return _Parts(xs[train], xs[held], labels[train], labels[held])
+
+
+def _drawn(groups: np.ndarray, test: Any, key: PRNGKeyArray) -> np.ndarray:
+    """The same share of each group."""
+    share, order = _share(test), np.asarray(jr.permutation(key, len(groups)))
+    measured = np.zeros(len(groups), bool)
     for group in np.unique(groups):
         members = order[groups[order] == group]
         measured[members[: round(len(members) * share)]] = True
-    if measured.all() or not measured.any():
-        raise ValueError(f"`data` must have more than {len(xs)} samples to be split.")
-    train, test = np.flatnonzero(~measured), np.flatnonzero(measured)
-    if labels is None:
-        return _Parts(xs[train], xs[test], None, None)
-    return _Parts(xs[train], xs[test], labels[train], labels[test])
+    return measured
 
 
 @contextlib.contextmanager
@@ -307,9 +344,11 @@ def _at_rates(
     advance: Any,
 ) -> list[EncoderResult]:
     inputs, outputs = _per_input(encoder, parts.train)
+    front, inner = _behind(encoder)
+    shown = run_all(front, parts.train, None)
     found, refused = [], {}
     # `PulseWidthEncoder` has a period that can be any; a window of values is the user's
-    own = has_fixed_count(encoder) and encoder.seq_length is not None
+    own = has_fixed_count(inner) and inner.seq_length is not None
     for rate in [] if own else rates:
         advance(f"{name}, {rate:g} Hz", 0)
         if rate * settings.dt > outputs:
@@ -318,11 +357,12 @@ def _at_rates(
             advance(name)
             continue
         try:
-            calibrated = _calibrated(encoder, parts.train, rate / outputs, key, settings)
+            calibrated = _calibrated(inner, shown, rate / outputs, key, settings)
         except RateNotReachedError as error:
             refused.setdefault(error.reached, []).append(f"{rate:g}")
         else:
-            found.append(_measured(name, calibrated, rate, parts, inputs, key, settings))
+            whole = Network([*front, calibrated]) if front else calibrated
+            found.append(_measured(name, whole, rate, parts, inputs, key, settings))
         advance(name)
     for reached, missed in refused.items():
         shared = f", divided among {outputs} outputs" if outputs > 1 else ""
@@ -330,10 +370,11 @@ def _at_rates(
     if found:
         return found
     options = Options(None, False, 0.0, False, 0.05)
-    ranged = calibrate_encoder(encoder, parts.train, None, None, options)
+    ranged = calibrate_encoder(inner, shown, None, None, options)
     if own:
         advance(name, len(rates))
-    return [_measured(name, ranged, None, parts, inputs, key, settings)]
+    whole = Network([*front, ranged]) if front else ranged
+    return [_measured(name, whole, None, parts, inputs, key, settings)]
 
 
 def _per_input(encoder: AbstractLayer, xs: Array) -> tuple[int, int]:
@@ -377,8 +418,8 @@ def _measured(
     signals = _signals(parts.test, values)
     accuracy = None
     if parts.train_labels is not None:
-        bins = min(settings.bins, measured.shape[1])
-        accuracy = _accuracy(binned(trains, bins), binned(measured, bins), parts)
+        counts = [binned(z, settings.bins) for z in (trains, measured)]
+        accuracy = _accuracy(*counts, parts=parts)
     return EncoderResult(
         name,
         encoder,
@@ -414,9 +455,9 @@ def _signals(xs: Array, values: bool) -> np.ndarray:
     return signals.reshape(len(signals), 1 if values else signals.shape[1], -1)
 
 
-def _accuracy(train: np.ndarray, test: np.ndarray, parts: _Parts) -> float:
-    inputs = train.reshape(len(train), -1), test.reshape(len(test), -1)
-    return Classifier.fit(inputs[0], parts.train_labels).accuracy(inputs[1], parts.test_labels)
+def _accuracy(train: np.ndarray, test: np.ndarray, *, parts: _Parts) -> float:
+    train, test = (x.reshape(len(x), -1) for x in (train, test))
+    return Classifier.fit(train, parts.train_labels).accuracy(test, parts.test_labels)
 
 
 def _own_snr(encoder: AbstractLayer, trains: np.ndarray, xs: Array) -> float | None:

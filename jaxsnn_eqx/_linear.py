@@ -154,9 +154,13 @@ class Classifier(NamedTuple):
         return float((outputs.argmax(axis=1) == labels).mean())
 
 
-def binned(trains: Trains, bins: int) -> Float[np.ndarray, "samples inputs"]:
-    """The spikes in equal parts of the time, of both signs if there are two."""
+def binned(trains: Trains, counts: tuple[int, ...]) -> Float[np.ndarray, "samples inputs"]:
+    """The spikes in each so many equal parts of the time, of both signs if there are two."""
     if (trains < 0).any():
         trains = np.concatenate([np.maximum(trains, 0), np.maximum(-trains, 0)], axis=-1)
-    edges = np.arange(bins) * trains.shape[1] // bins
-    return np.add.reduceat(trains, edges, axis=1).reshape(len(trains), -1)
+    steps = trains.shape[1]
+    found = []
+    for parts in sorted({min(count, steps) for count in counts}):
+        edges = np.arange(parts) * steps // parts
+        found.append(np.add.reduceat(trains, edges, axis=1).reshape(len(trains), -1))
+    return np.concatenate(found, axis=1)

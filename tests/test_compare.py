@@ -4,6 +4,7 @@ import math
 import re
 
 import equinox as eqx
+import jax
 import jax.random as jr
 import matplotlib
 import numpy as np
@@ -221,6 +222,29 @@ def test_each_class_is_split_alike():
     values = labels[:, None] * 0.8 + 0.1 * np.ones((60, 2)) + 0.01 * VALUES[:, :2]
     found = compare([snn.DirectEncoder(4)], values, labels=labels)
     assert found.results[0].accuracy == found.data_accuracy == 1.0
+
+
+def test_the_numbers_of_the_measured_samples_can_be_given():
+    labels = np.arange(60) % 2
+    encoder = snn.LatencyEncoder(40, t_late=3.9e-2)
+    [result] = compare([encoder], VALUES, labels=labels, test=list(range(40, 60))).results
+    spikes = np.asarray(jax.vmap(encoder)(VALUES[40:]))
+    assert result.bits == pytest.approx(spike_bits(spikes) / 5)
+    with pytest.raises(ValueError, match=r"share, or whole numbers from 0 to 59, got int64"):
+        compare([encoder], VALUES, test=[60])
+
+
+def test_functions_of_each_step_may_stand_in_front_of_an_encoder_of_signals():
+    xs = snn.datasets.ornstein_uhlenbeck(0, 8, 400, tau=TAU)[..., None]
+    fields = snn.OverTime(snn.GaussianReceptiveFields.evenly(5, -2.0, 2.0))
+    network = snn.Network([fields, snn.LIFCurrentEncoder()])
+    [result] = compare({"fields": network}, xs, rates=100.0).results
+    assert result.spikes == pytest.approx(100, rel=0.4)  # of five neurons together
+    assert result.encoder[0] == fields
+    assert result.linear_snr > 5
+    other = snn.Network([fields, snn.LIF()])
+    with pytest.raises(ValueError, match="`encoders` must be encoders, got `Network` as 'b'"):
+        compare({"b": other}, xs)
 
 
 def test_progress_is_shown_if_it_is_wanted(capsys):
