@@ -1,6 +1,6 @@
 """What `calibrate` is worth: the same network as it comes, set by hand, and calibrated.
 
-    pip install "jaxsnn_eqx[examples]" aeon      # aeon has the vowels
+    pip install "jaxsnn_eqx[examples,datasets]"
     python benchmarks/calibrated.py              # writes docs/calibrate/, in 20 minutes
     python benchmarks/calibrated.py --short      # one seed, few epochs, to see that it runs
 
@@ -243,7 +243,7 @@ def main() -> None:
     try:
         import aeon  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
-        print("the vowels are left out: `pip install aeon`")
+        print("the vowels are left out: install `jaxsnn_eqx[datasets]`")
         del tasks["vowels"]
     if args.short:
         tasks = {name: tasks[name]._replace(epochs=2) for name in ("digits",)}

@@ -1,6 +1,6 @@
 """How long to hold each sample of a series: the same network, from 1 to 10 steps a sample.
 
-    pip install "jaxsnn_eqx[examples]" aeon
+    pip install "jaxsnn_eqx[examples,datasets]"
     python benchmarks/time_base.py               # writes docs/calibrate/time_base.md
     python benchmarks/time_base.py --short       # one seed, few epochs, to see that it runs
 
@@ -85,7 +85,7 @@ def main() -> None:
             "JapaneseVowels (29)": stretched_vowels,
         }
     except ModuleNotFoundError:
-        print("series of sines only: `pip install aeon` for the others")
+        print("series of sines only: install `jaxsnn_eqx[datasets]` for the others")
         tasks = {"sines": sines}
     seeds, updates = (1, 4) if args.short else (args.seeds, UPDATES)
     held = HELD[:1] if args.short else HELD

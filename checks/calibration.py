@@ -2,7 +2,7 @@
 
 Writes `docs/calibrate/held_out.md`. With aeon also on spoken vowels and on motions:
 
-    pip install "jaxsnn_eqx[examples]" aeon
+    pip install "jaxsnn_eqx[examples,datasets]"
     python checks/calibration.py
 """
 
@@ -68,7 +68,7 @@ def data_sets() -> dict[str, tuple[np.ndarray, np.ndarray | None, list]]:
             load_japanese_vowels,
         )
     except ModuleNotFoundError:
-        print("vowels and motions are left out: `pip install aeon`")
+        print("vowels and motions are left out: install `jaxsnn_eqx[datasets]`")
         return found
     series, classes = load_japanese_vowels()
     steps = min(x.shape[1] for x in series)

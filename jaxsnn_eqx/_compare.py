@@ -36,6 +36,7 @@ from ._walk import as_samples, encodes, has_fixed_count, run_all, run_on, split_
 from .information import spike_bits
 
 _TIMED = 3  # calls; the median counts
+_CALIBRATED_ON = 500  # samples at most, which are enough for a rate
 
 
 @checked
@@ -56,7 +57,8 @@ def compare(
 ) -> Comparison:
     r"""Compares encoders on data, each at the same rates.
 
-    Each encoder is calibrated for each rate on one part of the data, and measured on the other.
+    Each encoder is calibrated for each rate on one part of the data (on 500 samples of it, if
+    there are more), and measured on the other.
     One whose number of spikes is fixed is measured once, as it is. Every other number is fitted
     on the first part too, so that nothing is tuned on what is measured.
 
@@ -345,7 +347,8 @@ def _at_rates(
 ) -> list[EncoderResult]:
     inputs, outputs = _per_input(encoder, parts.train)
     front, inner = _behind(encoder)
-    shown = run_all(front, parts.train, None)
+    some = parts.train[:: -(-len(parts.train) // _CALIBRATED_ON)]
+    shown = run_all(front, some, None)
     found, refused = [], {}
     # `PulseWidthEncoder` has a period that can be any; a window of values is the user's
     own = has_fixed_count(inner) and inner.seq_length is not None

@@ -10,6 +10,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 
+from ._encoder.scale import Scale as _Scale
 from ._integrate import integrate as _integrate
 from ._network import Network
 from ._neuron.recurrent import Recurrent
@@ -401,7 +402,7 @@ def _mean_of_zeros(x: Array) -> Array:
     return jnp.mean(jnp.where(jnp.isnan(x), x, (x == 0).astype(x.dtype)))
 
 
-_ELEMENTWISE = (eqx.nn.LayerNorm, eqx.nn.RMSNorm, eqx.nn.GroupNorm, eqx.nn.PReLU)
+_ELEMENTWISE = (eqx.nn.LayerNorm, eqx.nn.RMSNorm, eqx.nn.GroupNorm, eqx.nn.PReLU, _Scale)
 
 
 @eqx.filter_jit

@@ -342,6 +342,7 @@ def comparison(
         raise ValueError(f"`comparison` must have a result of finite {cost}, got none.")
     ax = plt.subplots(figsize=(8, 5), layout="constrained")[1] if ax is None else ax
     names = list(dict.fromkeys(r.name for r in drawn))
+    colours = plt.get_cmap("tab10" if len(names) <= 10 else "tab20")
     for i, name in enumerate(names):
         points = sorted((getattr(r, cost), r.snr) for r in drawn if r.name == name)
         costs, decibels = np.array(points).T
@@ -349,7 +350,7 @@ def comparison(
             costs,
             np.minimum(decibels, _HIGHEST_DECIBELS),
             marker=_MARKERS[i % len(_MARKERS)],
-            color=f"C{i % 10}",
+            color=colours(i % 20),
             label=name,
         )
     least, most = (f([getattr(r, cost) for r in drawn]) for f in (min, max))

@@ -228,7 +228,7 @@ def test_the_numbers_of_the_measured_samples_can_be_given():
     labels = np.arange(60) % 2
     encoder = snn.LatencyEncoder(40, t_late=3.9e-2)
     [result] = compare([encoder], VALUES, labels=labels, test=list(range(40, 60))).results
-    spikes = np.asarray(jax.vmap(encoder)(VALUES[40:]))
+    spikes = np.asarray(jax.vmap(result.encoder)(VALUES[40:]))
     assert result.bits == pytest.approx(spike_bits(spikes) / 5)
     with pytest.raises(ValueError, match=r"share, or whole numbers from 0 to 59, got int64"):
         compare([encoder], VALUES, test=[60])

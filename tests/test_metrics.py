@@ -167,7 +167,9 @@ def test_layers_that_cannot_be_counted_are_refused():
         metrics.synaptic_operations(network, jnp.ones((4, 3)))
     norm = snn.OverTime(eqx.nn.LayerNorm(3))
     dropout = snn.OverTime(eqx.nn.Dropout(inference=True))
-    counted = metrics.synaptic_operations(snn.Network([norm, dropout]), jnp.ones((4, 3)))
+    scale = snn.OverTime(snn.Scale(jnp.ones(3)))
+    network = snn.Network([norm, scale, dropout])
+    counted = metrics.synaptic_operations(network, jnp.ones((4, 3)))
     assert [float(c) for c in counted] == [0, 0, 0]
 
 
