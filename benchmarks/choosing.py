@@ -1,7 +1,7 @@
 """Which encoder? `compare` on eight data sets, accuracies by one recipe, and Shannon's limit.
 
     pip install "jaxsnn_eqx[examples,datasets]"
-    python benchmarks/choosing.py                # writes docs/choosing/, in 20 minutes
+    python benchmarks/choosing.py                # writes docs/choosing/, in half an hour
     python benchmarks/choosing.py --only wine    # one data set, no files
     python benchmarks/choosing.py --short        # two encoders on the ECG, to see that it runs
 
