@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
-from scipy.signal import lfilter
 
 TRACES = (1, 4, 16)  # time constants, in units of the steps that a decoder reads
 _SHRINKAGES = np.logspace(-8, 2, 41)  # in units of the inputs' mean power
@@ -62,6 +61,8 @@ class Window(NamedTuple):
 
     def of(self, train: Shaped[np.ndarray, "time features channels"]) -> np.ndarray:
         """What the decoder reads at each step, of shape `"time features inputs"`."""
+        from scipy.signal import lfilter  # takes 0.8 s, as long as most of the package
+
         steps, features, channels = train.shape
         if self.taps is None:
             return np.moveaxis(train, 0, 1).reshape(1, features, steps * channels)

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.signal import lfilter
 
 from ._types import at_least_zero, checked, positive_int, positive_number, real_number
 
@@ -112,6 +111,8 @@ def ornstein_uhlenbeck(
 
     Source: Uhlenbeck & Ornstein, Physical Review 36 (1930).
     """
+    from scipy.signal import lfilter  # takes 0.8 s, as long as most of the package
+
     seed = at_least_zero("seed")(seed)
     shape = positive_int("size")(size), positive_int("length")(length)
     rate = positive_number("dt")(dt) / positive_number("tau")(tau)

@@ -26,7 +26,7 @@ def test_import_warns_of_nothing_and_imports_no_optional_dependency():
     code = (
         "import sys, jaxsnn_eqx\n"
         "optional = {'optax', 'sklearn', 'matplotlib', 'tqdm', 'jaxsnn', 'pytest', 'torch', "
-        "'nir', 'h5py'}\n"
+        "'nir', 'h5py', 'scipy.signal'}\n"
         "print(sorted(optional & set(sys.modules)))\n"
     )
     run = subprocess.run(
