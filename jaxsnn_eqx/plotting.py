@@ -5,6 +5,7 @@ does not import it by itself. Each function draws into the given axes, or into a
 returns the axes.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -366,9 +367,8 @@ def comparison(
         label="reached",
     )
     at = np.geomspace(least / 1.2, 1.2 * most, 50)
-    for (name, limit), style in zip(
-        (limits or {}).items(), ("-", "--", ":", "-."), strict=False
-    ):
+    styles = itertools.cycle(("-", "--", ":", "-."))
+    for (name, limit), style in zip((limits or {}).items(), styles, strict=False):
         ax.plot(at, [limit(float(x)) for x in at], style, color=SPIKE, linewidth=1, label=name)
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
