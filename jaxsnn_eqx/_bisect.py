@@ -19,11 +19,11 @@ _STEPS = 36  # more than float32 tells apart
 class Options(NamedTuple):
     """What stays the same for all layers of a network."""
 
-    dt: float | None
-    per_feature: bool
-    floor: float
-    trained: bool
-    tolerance: float
+    dt: float | None = None
+    per_feature: bool = False
+    floor: float = 0.0
+    trained: bool = False
+    tolerance: float = 0.05
 
 
 class RateNotReachedError(ValueError):

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, overload
 
-import jax.numpy as jnp
 import jax.random as jr
-from jax.core import Tracer
 from jaxtyping import PRNGKeyArray
 
 from ._bisect import Options
@@ -14,7 +12,7 @@ from ._calibrate_network import calibrate_network
 from ._layer import AbstractEncoder, AbstractLayer
 from ._network import Network
 from ._types import AnyInput, checked, flag, positive_number, real_number
-from ._walk import as_samples, split_scale
+from ._walk import as_finite_samples, split_scale
 
 
 @overload
@@ -165,9 +163,7 @@ def calibrate(
             "`floor` must be at least 0, and 0 without `per_feature`, got "
             f"{options.floor} and per_feature={per_feature}."
         )
-    xs = as_samples("data", layer, data)
-    if not isinstance(xs, Tracer) and not bool(jnp.isfinite(xs).all()):
-        raise ValueError("`data` must be finite, got NaN or infinity.")
+    xs = as_finite_samples("data", layer, data)
     keys = None if key is None else jr.split(key, len(xs))
     if isinstance(layer, Network) and split_scale(layer)[0] is None:
         readout = None if readout is None else positive_number("readout")(readout)

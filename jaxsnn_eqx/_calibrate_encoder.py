@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ._adjust import Adjustment, DataRange
-from ._bisect import Options, bisect, check_reached, mean_rates
+from ._bisect import Options, RateNotReachedError, bisect, check_reached, mean_rates
 from ._encoder.base import AbstractUnitEncoder
 from ._encoder.preprocessed import Preprocessed
 from ._encoder.scale import Scale
@@ -132,8 +132,9 @@ def _adjusted(
     dt = _dt_of(encoder, options)
     name = f"`{type(encoder).__name__}`"
     if rate * dt > 1:
-        raise ValueError(
-            f"`rate` must be at most 1/dt = {1 / dt:g} Hz, one spike a step, got {rate:g}."
+        raise RateNotReachedError(
+            f"`rate` must be at most 1/dt = {1 / dt:g} Hz, one spike a step, got {rate:g}.",
+            f"at most one spike a step, {1 / dt:g} Hz",
         )
     found = encoder.at_rate(rate, dt, range_)
     if found is not None:

@@ -2,27 +2,18 @@
 
 import contextlib
 import importlib.util
-import inspect
-import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from ._bisect import Options, RateNotReachedError
-from ._calibrate import calibrate
-from ._calibrate_encoder import calibrate_encoder
-from ._comparison import Comparison, EncoderResult
-from ._encoder.preprocessed import Preprocessed
+from ._comparison import Comparison
 from ._layer import AbstractLayer, AbstractTimed
-from ._linear import Classifier, Decoder, Window, binned, snr
-from ._network import Network
-from ._over_time import OverTime
+from ._linear import Window
+from ._measure import Parts, Shared, accuracy, measure
 from ._types import (
     AnyInput,
     at_least_zero,
@@ -32,11 +23,7 @@ from ._types import (
     positive_number,
     real_number,
 )
-from ._walk import as_samples, encodes, has_fixed_count, run_all, run_on, split_scale
-from .information import spike_bits
-
-_TIMED = 3  # calls; the median counts
-_CALIBRATED_ON = 500  # samples at most, which are enough for a rate
+from ._walk import as_finite_samples, behind_functions, encodes, steps_and_encoder
 
 
 @checked
@@ -128,48 +115,30 @@ def compare(
     labels of another length, and numbers out of range.
     """
     named = _by_name(encoders)
+    values = next(iter(named.values())).seq_length is not None
     xs = _data_of(named, data)
-    if key is None:
-        key = jr.key(0)
-    split_key, draw_key = jr.split(key)
-    settings = _Settings(
-        _time_step(named, dt),
-        positive_number("tolerance")(tolerance),
-        Window(None, 0) if _of_values(named) else _window(taps, delay),
-        tuple(positive_int("bins")(n) for n in ([bins] if isinstance(bins, int) else bins)),
-    )
+    split_key, draw_key = jr.split(jr.key(0) if key is None else key)
+    dt = _time_step(named, dt)
+    tolerance = positive_number("tolerance")(tolerance)
+    window = Window(None, 0) if values else _window(taps, delay)
+    counts = tuple(positive_int("bins")(n) for n in ([bins] if isinstance(bins, int) else bins))
     rates = [rates] if isinstance(rates, float | int) else list(rates)
     rates = [positive_number("rates")(rate) for rate in rates]
     if not rates:
         raise ValueError("`rates` must not be empty.")
     classes = None if labels is None else _labels(labels, len(xs))
-    parts = _split(xs, classes, test, split_key, values=_of_values(named))
+    parts = _split(xs, classes, test, split_key, values=values)
+    shared = Shared(parts, rates, draw_key, dt, tolerance, window, counts)
+    results, notes = [], []
     with _bar(len(named) * len(rates), flag("progress")(progress)) as advance:
-        results, notes = [], []
         for name, encoder in named.items():
-            found = _at_rates(name, encoder, parts, rates, draw_key, settings, notes, advance)
+            found, missed = measure(name, encoder, shared, advance)
             results += found
+            notes += missed
     reference = None
     if classes is not None:
-        reference = _accuracy(np.asarray(parts.train), np.asarray(parts.test), parts=parts)
-    per = "value" if _of_values(named) else "second"
-    return Comparison(tuple(results), tuple(notes), reference, per)
-
-
-class _Settings(NamedTuple):
-    dt: float
-    tolerance: float
-    window: Window
-    bins: tuple[int, ...]
-
-
-class _Parts(NamedTuple):
-    """What is fitted on, and what is measured."""
-
-    train: Array
-    test: Array
-    train_labels: Any
-    test_labels: Any
+        reference = accuracy(np.asarray(parts.train), np.asarray(parts.test), parts=parts)
+    return Comparison(tuple(results), tuple(notes), reference, "value" if values else "second")
 
 
 # -- the arguments
@@ -177,7 +146,7 @@ class _Parts(NamedTuple):
 
 def _by_name(encoders: Any) -> dict[str, AbstractLayer]:
     if not isinstance(encoders, Mapping):
-        names = [type(_inner(encoder)).__name__ for encoder in encoders]
+        names = [type(_innermost(encoder)).__name__ for encoder in encoders]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(
@@ -187,7 +156,7 @@ def _by_name(encoders: Any) -> dict[str, AbstractLayer]:
     if not encoders:
         raise ValueError("`encoders` must not be empty.")
     for name, encoder in encoders.items():
-        if not encodes(_behind(encoder)[1]):
+        if not encodes(steps_and_encoder(encoder)[1]):
             raise ValueError(
                 f"`encoders` must be encoders, got `{type(encoder).__name__}` as {name!r}."
             )
@@ -201,37 +170,21 @@ def _by_name(encoders: Any) -> dict[str, AbstractLayer]:
     return dict(encoders)
 
 
-def _inner(encoder: AbstractLayer) -> AbstractLayer:
-    """The encoder behind the functions in front of it."""
-    inner = split_scale(_behind(encoder)[1])[1]
-    return _inner(inner.encoder) if isinstance(inner, Preprocessed) else inner
-
-
-def _behind(encoder: AbstractLayer) -> tuple[tuple[AbstractLayer, ...], AbstractLayer]:
-    """The functions of each step in front of an encoder of signals, and the encoder."""
-    if isinstance(encoder, Network) and not encodes(encoder):
-        *front, last = encoder
-        if all(isinstance(layer, OverTime) for layer in front):
-            return tuple(front), last
-    return (), encoder
-
-
-def _of_values(encoders: dict[str, AbstractLayer]) -> bool:
-    return next(iter(encoders.values())).seq_length is not None
+def _innermost(encoder: AbstractLayer) -> AbstractLayer:
+    """The encoder behind all functions in front of it."""
+    return behind_functions(steps_and_encoder(encoder)[1])
 
 
 def _data_of(encoders: dict[str, AbstractLayer], data: AnyInput) -> Array:
-    xs = as_samples("data", next(iter(encoders.values())), data)
+    xs = as_finite_samples("data", next(iter(encoders.values())), data)
     xs = xs.astype(jnp.promote_types(xs.dtype, jnp.float32))
-    if not bool(jnp.isfinite(xs).all()):
-        raise ValueError("`data` must be finite, got NaN or infinity.")
     if float(jnp.ptp(xs)) == 0:
         raise ValueError(f"`data` must not be constant, got {float(xs.ravel()[0]):g} alone.")
     return xs
 
 
 def _time_step(encoders: dict[str, AbstractLayer], dt: float | None) -> float:
-    own = {name: _inner(encoder) for name, encoder in encoders.items()}
+    own = {name: _innermost(encoder) for name, encoder in encoders.items()}
     steps = {name: e.dt for name, e in own.items() if isinstance(e, AbstractTimed)}
     if dt is not None:
         steps["dt"] = positive_number("dt")(dt)
@@ -286,7 +239,7 @@ def _labels(labels: AnyInput, samples: int) -> Int[np.ndarray, " samples"]:
     return classes
 
 
-def _split(xs: Array, labels: Any, test: Any, key: PRNGKeyArray, *, values: bool) -> _Parts:
+def _split(xs: Array, labels: Any, test: Any, key: PRNGKeyArray, *, values: bool) -> Parts:
     measured = _chosen(test, len(xs))
     if measured is None and len(xs) == 1 and not values:
         if labels is not None:
@@ -294,15 +247,15 @@ def _split(xs: Array, labels: Any, test: Any, key: PRNGKeyArray, *, values: bool
         cut = round(xs.shape[1] * (1 - _share(test)))
         if not 0 < cut < xs.shape[1]:
             raise ValueError(f"`data` must be longer than {xs.shape[1]} steps to be split.")
-        return _Parts(xs[:, :cut], xs[:, cut:], None, None)
+        return Parts(xs[:, :cut], xs[:, cut:], None, None)
     if measured is None:
         measured = _drawn(np.zeros(len(xs), int) if labels is None else labels, test, key)
     if measured.all() or not measured.any():
         raise ValueError(f"`data` must have more than {len(xs)} samples to be split.")
     train, held = np.flatnonzero(~measured), np.flatnonzero(measured)
     if labels is None:
-        return _Parts(xs[train], xs[held], None, None)
-    return _Parts(xs[train], xs[held], labels[train], labels[held])
+        return Parts(xs[train], xs[held], None, None)
+    return Parts(xs[train], xs[held], labels[train], labels[held])
 
 
 def _drawn(groups: np.ndarray, test: Any, key: PRNGKeyArray) -> np.ndarray:
@@ -330,150 +283,3 @@ def _bar(total: int, shown: bool) -> Iterator[Any]:
             bar.set_postfix_str(text)
 
         yield advance
-
-
-# -- one encoder
-
-
-def _at_rates(
-    name: str,
-    encoder: AbstractLayer,
-    parts: _Parts,
-    rates: list[float],
-    key: PRNGKeyArray,
-    settings: _Settings,
-    notes: list[str],
-    advance: Any,
-) -> list[EncoderResult]:
-    inputs, outputs = _per_input(encoder, parts.train)
-    front, inner = _behind(encoder)
-    some = parts.train[:: -(-len(parts.train) // _CALIBRATED_ON)]
-    shown = run_all(front, some, None)
-    found, refused = [], {}
-    # `PulseWidthEncoder` has a period that can be any; a window of values is the user's
-    own = has_fixed_count(inner) and inner.seq_length is not None
-    for rate in [] if own else rates:
-        advance(f"{name}, {rate:g} Hz", 0)
-        if rate * settings.dt > outputs:
-            most = f"at most one spike a step, {1 / settings.dt:g} Hz"
-            refused.setdefault(most, []).append(f"{rate:g}")
-            advance(name)
-            continue
-        try:
-            calibrated = _calibrated(inner, shown, rate / outputs, key, settings)
-        except RateNotReachedError as error:
-            refused.setdefault(error.reached, []).append(f"{rate:g}")
-        else:
-            whole = Network([*front, calibrated]) if front else calibrated
-            found.append(_measured(name, whole, rate, parts, inputs, key, settings))
-        advance(name)
-    for reached, missed in refused.items():
-        shared = f", divided among {outputs} outputs" if outputs > 1 else ""
-        notes.append(f"{name} does not spend {', '.join(missed)} Hz{shared}: {reached}.")
-    if found:
-        return found
-    options = Options(None, False, 0.0, False, 0.05)
-    ranged = calibrate_encoder(inner, shown, None, None, options)
-    if own:
-        advance(name, len(rates))
-    whole = Network([*front, ranged]) if front else ranged
-    return [_measured(name, whole, None, parts, inputs, key, settings)]
-
-
-def _per_input(encoder: AbstractLayer, xs: Array) -> tuple[int, int]:
-    """How many inputs there are, and how many outputs for each."""
-    values = encoder.seq_length is not None
-    shape = xs.shape[1:] if values else xs.shape[2:]
-    out = jax.eval_shape(lambda x, key: encoder(x, key=key), xs[0], jr.key(0))
-    if out.shape[1 : 1 + len(shape)] != shape:
-        raise ValueError(
-            f"`encoders` must have outputs for each input, got {out.shape[1:]} for {shape} "
-            f"from `{type(_inner(encoder)).__name__}`."
-        )
-    inputs = math.prod(shape)
-    return inputs, math.prod(out.shape[1:]) // inputs
-
-
-def _calibrated(
-    encoder: AbstractLayer, xs: Array, rate: float, key: PRNGKeyArray, settings: _Settings
-) -> AbstractLayer:
-    layer: Any = encoder
-    dt = None if isinstance(_inner(encoder), AbstractTimed) else settings.dt
-    return calibrate(layer, xs, rate=rate, dt=dt, tolerance=settings.tolerance, key=key)
-
-
-def _measured(
-    name: str,
-    encoder: AbstractLayer,
-    rate: float | None,
-    parts: _Parts,
-    inputs: int,
-    key: PRNGKeyArray,
-    settings: _Settings,
-) -> EncoderResult:
-    train_key, test_key = jr.split(key)
-    trains = _trains(encoder, parts.train, train_key, inputs)
-    measured, seconds = _timed(encoder, parts.test, test_key, inputs)
-    values = encoder.seq_length is not None
-    # of each input: a value, or a second of a signal
-    units = len(measured) * inputs * (1 if values else measured.shape[1] * settings.dt)
-    decoder = Decoder.fit(trains, _signals(parts.train, values), settings.window)
-    signals = _signals(parts.test, values)
-    accuracy = None
-    if parts.train_labels is not None:
-        counts = [binned(z, settings.bins) for z in (trains, measured)]
-        accuracy = _accuracy(*counts, parts=parts)
-    return EncoderResult(
-        name,
-        encoder,
-        rate,
-        spikes=float((measured != 0).sum() / units),
-        bits=spike_bits(measured) * len(measured) / units,
-        own_snr=_own_snr(encoder, measured, parts.test),
-        linear_snr=snr(signals, decoder.decode(measured)),
-        accuracy=accuracy,
-        seconds=seconds,
-    )
-
-
-def _trains(encoder: AbstractLayer, xs: Array, key: PRNGKeyArray, inputs: int) -> np.ndarray:
-    """The spikes, of shape `"samples time features channels"`."""
-    spikes = np.asarray(run_on(encoder, xs, jr.split(key, len(xs))), np.float64)
-    return spikes.reshape(*spikes.shape[:2], inputs, -1)
-
-
-def _timed(encoder: AbstractLayer, xs: Array, key: PRNGKeyArray, inputs: int):
-    trains = _trains(encoder, xs, key, inputs)  # compiles
-    keys, seconds = jr.split(key, len(xs)), []
-    for _ in range(_TIMED):
-        start = time.perf_counter()
-        jax.block_until_ready(run_on(encoder, xs, keys))
-        seconds.append(time.perf_counter() - start)
-    return trains, float(np.median(seconds))
-
-
-def _signals(xs: Array, values: bool) -> np.ndarray:
-    """The data, of shape `"samples time features"`; values have one step."""
-    signals = np.asarray(xs, np.float64)
-    return signals.reshape(len(signals), 1 if values else signals.shape[1], -1)
-
-
-def _accuracy(train: np.ndarray, test: np.ndarray, *, parts: _Parts) -> float:
-    train, test = (x.reshape(len(x), -1) for x in (train, test))
-    return Classifier.fit(train, parts.train_labels).accuracy(test, parts.test_labels)
-
-
-def _own_snr(encoder: AbstractLayer, trains: np.ndarray, xs: Array) -> float | None:
-    """Of the encoder's own `decode`, with the true first sample where it takes one."""
-    scale, inner = split_scale(encoder)
-    decode = getattr(inner, "decode", None)
-    if decode is None:
-        return None
-    scaled = xs if scale is None else jax.vmap(jax.vmap(scale))(xs)
-    shape = xs.shape if trains.shape[-1] == 1 else (*xs.shape, trains.shape[-1])
-    spikes = jnp.asarray(trains, xs.dtype).reshape(shape)
-    if "start" in inspect.signature(decode).parameters:
-        decoded = jax.vmap(decode)(spikes, scaled[:, 0])
-    else:
-        decoded = jax.vmap(decode)(spikes)
-    return snr(_signals(scaled, False), _signals(decoded, False))

@@ -8,7 +8,7 @@ from typing import Literal
 from ._layer import AbstractLayer
 
 Cost = Literal["spikes", "bits"]
-_EXACT = 100.0  # decibels, where only rounding is left
+_EXACT = 100.0  # decibels
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class Comparison:
             "given Hz": lambda r: "own" if r.given_rate is None else f"{r.given_rate:g}",
             f"spikes/{self.per}": lambda r: f"{r.spikes:.3g}",
             f"bits/{self.per}": lambda r: f"{r.bits:.3g}",
-            "own dB": lambda r: _or_empty(r.own_snr, _decibels),
-            "linear dB": lambda r: _decibels(r.linear_snr),
+            "own dB": lambda r: _or_empty(r.own_snr, decibels),
+            "linear dB": lambda r: decibels(r.linear_snr),
             "accuracy": lambda r: _or_empty(r.accuracy, "{:.1%}".format),
             "ms": lambda r: f"{1e3 * r.seconds:.2g}",
         }
@@ -125,5 +125,6 @@ def _or_empty(value: float | None, text: Callable[[float], str]) -> str:
     return "" if value is None else text(value)
 
 
-def _decibels(value: float) -> str:
+def decibels(value: float) -> str:
+    """In words, where only rounding is left."""
     return f"{value:.1f}" if value < _EXACT else "exact"

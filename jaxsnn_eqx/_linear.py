@@ -14,7 +14,7 @@ Trains = Float[np.ndarray, "samples time features channels"]
 Signals = Float[np.ndarray, "samples time features"]
 
 
-class _Moments(NamedTuple):
+class Moments(NamedTuple):
     """Sums of products of centred inputs and outputs, over `rows` rows."""
 
     inputs: Float[np.ndarray, "inputs inputs"]
@@ -22,8 +22,14 @@ class _Moments(NamedTuple):
     outputs: float
     rows: int
 
+    @classmethod
+    def of(
+        cls, x: Float[np.ndarray, "rows inputs"], y: Float[np.ndarray, "rows outputs"]
+    ) -> "Moments":
+        return cls(x.T @ x, x.T @ y, float((y**2).sum()), len(x))
 
-def ridge(moments: _Moments) -> Float[np.ndarray, "inputs outputs"]:
+
+def ridge(moments: Moments) -> Float[np.ndarray, "inputs outputs"]:
     """The weights whose shrinkage has the least generalised cross-validation error.
 
     Source: Golub, Heath & Wahba, Technometrics 21 (1979).
@@ -98,7 +104,7 @@ class Decoder(NamedTuple):
             squares += float((signal**2).sum())
             rows += len(signal)
         input_means, output_means = np.asarray(sums) / rows, np.asarray(totals) / rows
-        moments = _Moments(
+        moments = Moments(
             products - rows * input_means.T @ input_means,
             (both - rows * input_means.T @ output_means)[:, None],
             squares - rows * float((output_means**2).sum()),
@@ -141,11 +147,10 @@ class Classifier(NamedTuple):
         spreads = np.where(spreads > 0, spreads, 1)
         x, y = (inputs - means) / spreads, targets - targets.mean(axis=0)
         if x.shape[0] >= x.shape[1]:
-            weights = ridge(_Moments(x.T @ x, x.T @ y, float((y**2).sum()), len(x)))
+            weights = ridge(Moments.of(x, y))
         else:  # in the space that the samples span, which is smaller
             u, sizes, v = np.linalg.svd(x, full_matrices=False)
-            z = u * sizes
-            weights = v.T @ ridge(_Moments(z.T @ z, z.T @ y, float((y**2).sum()), len(x)))
+            weights = v.T @ ridge(Moments.of(u * sizes, y))
         return cls(weights, means, spreads, targets.mean(axis=0))
 
     def accuracy(

@@ -288,6 +288,19 @@ def positive_number(name: str, hint: str = "") -> Callable[[Any], float]:
     return convert
 
 
+def number_of_at_least_zero(name: str) -> Callable[[Any], float]:
+    """A converter to a finite `float` of at least zero."""
+    to_real = real_number(name)
+
+    def convert(value: float) -> float:
+        value = to_real(value)
+        if value < 0:
+            raise ValueError(f"`{name}` must be at least 0, got {value}.")
+        return value
+
+    return convert
+
+
 def positive_int(name: str) -> Callable[[Any], int]:
     """A converter to an `int` of at least 1."""
     return _int_from(1, name)

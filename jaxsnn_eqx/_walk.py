@@ -5,7 +5,9 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.random as jr
+from jax.core import Tracer
 from jaxtyping import Array
 
 from ._encoder.preprocessed import Preprocessed
@@ -27,6 +29,14 @@ def as_samples(name: str, layer: AbstractLayer, xs: AnyInput) -> Array:
     axes = "samples *shape" if layer.seq_length is not None else "samples time *shape"
     if xs.ndim < len(axes.split()) - 1 or 0 in xs.shape:
         raise ValueError(f'`{name}` must be of shape "{axes}", got {xs.shape}.')
+    return xs
+
+
+def as_finite_samples(name: str, layer: AbstractLayer, xs: AnyInput) -> Array:
+    """As `as_samples`; refuses NaN and infinity."""
+    xs = as_samples(name, layer, xs)
+    if not isinstance(xs, Tracer) and not bool(jnp.isfinite(xs).all()):
+        raise ValueError(f"`{name}` must be finite, got NaN or infinity.")
     return xs
 
 
@@ -84,11 +94,26 @@ def split_scale(layer: AbstractLayer) -> tuple[Scale | None, AbstractLayer]:
     return None, layer
 
 
+def behind_functions(layer: AbstractLayer) -> AbstractLayer:
+    """The encoder behind a `Scale` or a function of its values; another layer is itself."""
+    inner = split_scale(layer)[1]
+    return behind_functions(inner.encoder) if isinstance(inner, Preprocessed) else inner
+
+
+def steps_and_encoder(
+    layer: AbstractLayer,
+) -> tuple[tuple[AbstractLayer, ...], AbstractLayer]:
+    """The functions of each step in front of an encoder of signals, and the encoder."""
+    if isinstance(layer, Network) and not encodes(layer):
+        *front, last = layer
+        if all(isinstance(step, OverTime) for step in front):
+            return tuple(front), last
+    return (), layer
+
+
 def has_fixed_count(layer: AbstractLayer) -> bool:
     """Whether it is an encoder whose number of spikes no scale changes."""
-    inner = split_scale(layer)[1]
-    if isinstance(inner, Preprocessed):
-        return has_fixed_count(inner.encoder)
+    inner = behind_functions(layer)
     fixed = AbstractEncoder.at_rate
     return isinstance(inner, AbstractEncoder) and type(inner).at_rate is not fixed
 

@@ -8,8 +8,8 @@ from jaxtyping import ArrayLike, Shaped
 from ._types import NestedNumbers as _NestedNumbers
 from ._types import checked as _checked
 from ._types import flag as _flag
+from ._types import number_of_at_least_zero as _number_of_at_least_zero
 from ._types import positive_number as _positive_number
-from ._types import real_number as _real_number
 from ._types import to_array as _to_array
 
 _FREQUENCIES = 2**16  # of a spectrum that is known as a formula
@@ -108,7 +108,7 @@ def gaussian_snr(
 
     **Raises:** `ValueError` for a negative `bits`, and for another `power`.
     """
-    bits = _at_least_zero("bits", bits)
+    bits = _number_of_at_least_zero("bits")(bits)
     spectrum = np.asarray(_to_array(power), np.float64)
     if spectrum.ndim != 1 or not np.isfinite(spectrum).all() or (spectrum < 0).any():
         raise ValueError("`power` must be a series of finite numbers of at least 0.")
@@ -155,7 +155,7 @@ def ornstein_uhlenbeck_snr(
 
     **Raises:** `ValueError` for numbers outside the ranges above.
     """
-    bits = _at_least_zero("bits", bits)
+    bits = _number_of_at_least_zero("bits")(bits)
     tau, dt = _positive_number("tau")(tau), _positive_number("dt")(dt)
     kept = math.exp(-2 * dt / tau)  # a²
     lost = -math.expm1(-2 * dt / tau)
@@ -186,13 +186,6 @@ def _water_filling(bits: float, power: np.ndarray, weights: np.ndarray) -> float
         low, high = (low, level) if spent < bits else (level, high)
     error = (weights * share * np.exp2(np.minimum(low - logs, 0))).sum()
     return 10 * math.log10((weights * share).sum() / error)
-
-
-def _at_least_zero(name: str, value: float) -> float:
-    number = _real_number(name)(value)
-    if number < 0:
-        raise ValueError(f"`{name}` must be at least 0, got {number}.")
-    return number
 
 
 def _x_log2_x(x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import jaxsnn_eqx as snn
-from jaxsnn_eqx._linear import _SHRINKAGES, Classifier, Decoder, Window, _Moments, ridge, snr
+from jaxsnn_eqx._linear import _SHRINKAGES, Classifier, Decoder, Moments, Window, ridge, snr
 from jaxsnn_eqx.information import gaussian_snr, ornstein_uhlenbeck_snr, spike_bits
 
 matplotlib.use("Agg")
@@ -19,8 +19,7 @@ import matplotlib.pyplot as plt
 
 from jaxsnn_eqx import plotting
 
-RANDOM = np.random.default_rng(0)
-VALUES = RANDOM.uniform(0.05, 0.95, (60, 5)).astype(np.float32)
+VALUES = np.random.default_rng(0).uniform(0.05, 0.95, (60, 5)).astype(np.float32)
 TAU = 0.1
 
 
@@ -28,15 +27,21 @@ def compare(encoders, data, **arguments):
     return snn.compare(encoders, data, **{"progress": False, "rates": 20.0} | arguments)
 
 
+@pytest.fixture
+def random():
+    """One for each test, which so does not depend on those before it."""
+    return np.random.default_rng(0)
+
+
 # -- linear readouts
 
 
 @pytest.mark.parametrize(("rows", "inputs"), [(30, 4), (12, 20)])
-def test_ridge_has_the_least_generalised_cross_validation_error(rows, inputs):
-    x = RANDOM.normal(size=(rows, inputs))
-    y = x @ RANDOM.normal(size=(inputs, 2)) + 3 * RANDOM.normal(size=(rows, 2)) + 7
+def test_ridge_has_the_least_generalised_cross_validation_error(random, rows, inputs):
+    x = random.normal(size=(rows, inputs))
+    y = x @ random.normal(size=(inputs, 2)) + 3 * random.normal(size=(rows, 2)) + 7
     x_, y_ = x - x.mean(axis=0), y - y.mean(axis=0)
-    weights = ridge(_Moments(x_.T @ x_, x_.T @ y_, float((y_**2).sum()), rows))
+    weights = ridge(Moments.of(x_, y_))
 
     powers = np.linalg.eigvalsh(x_.T @ x_)
     powers = powers[powers > 1e-9 * powers.max()]
@@ -54,18 +59,18 @@ def test_ridge_has_the_least_generalised_cross_validation_error(rows, inputs):
 @pytest.mark.parametrize(
     ("taps", "delay", "exact"), [(8, 3, True), (8, 0, False), (3, 2, False)]
 )
-def test_the_decoder_finds_a_filter_within_its_window(taps, delay, exact):
+def test_the_decoder_finds_a_filter_within_its_window(random, taps, delay, exact):
     """The signal at t is 2 z(t + 3) - z(t - 4), different by a constant for each feature."""
-    trains = (RANDOM.uniform(size=(3, 400, 2, 1)) < 0.2).astype(float)
+    trains = (random.uniform(size=(3, 400, 2, 1)) < 0.2).astype(float)
     padded = np.pad(trains[..., 0], ((0, 0), (4, 3), (0, 0)))
     signals = 2 * padded[:, 7:] - padded[:, :-7] + np.array([1.0, -5.0])
     decoder = Decoder.fit(trains, signals, Window(taps, delay))
     assert (snr(signals, decoder.decode(trains)) > 80) == exact
 
 
-def test_the_decoder_integrates_changes():
+def test_the_decoder_integrates_changes(random):
     """Leaky sums of all spikes so far reach further back than the window."""
-    changes = RANDOM.choice([-1.0, 0.0, 1.0], (1, 4000, 1, 1), p=[0.1, 0.8, 0.1])
+    changes = random.choice([-1.0, 0.0, 1.0], (1, 4000, 1, 1), p=[0.1, 0.8, 0.1])
     signals = np.zeros((1, 4000, 1))
     for t in range(4000):
         before = signals[0, t - 1] if t else 0.0
@@ -74,8 +79,8 @@ def test_the_decoder_integrates_changes():
     assert snr(signals, decoder.decode(changes)) > 20
 
 
-def test_snr_weighs_features_by_their_variance_and_leaves_constant_ones_out():
-    signals = RANDOM.normal(size=(4, 100, 3)) * np.array([1.0, 1000.0, 0.0])
+def test_snr_weighs_features_by_their_variance_and_leaves_constant_ones_out(random):
+    signals = random.normal(size=(4, 100, 3)) * np.array([1.0, 1000.0, 0.0])
     decoded = signals + np.array([0.1, 200.0, 9.0])
     variances = signals.var(axis=(0, 1))
     expected = -10 * np.log10((0.01 / variances[0] + 40_000 / variances[1]) / 2)
@@ -83,10 +88,12 @@ def test_snr_weighs_features_by_their_variance_and_leaves_constant_ones_out():
 
 
 @pytest.mark.parametrize(("samples", "inputs"), [(60, 4), (24, 300)])
-def test_the_classifier_separates_classes(samples, inputs):
+def test_the_classifier_separates_classes(random, samples, inputs):
     labels = np.arange(samples) % 3
-    centres = 3 * RANDOM.normal(size=(3, inputs))
-    train, test = (centres[labels] + RANDOM.normal(size=(samples, inputs)) for _ in range(2))
+    centres = np.zeros((3, inputs))
+    for class_ in range(3):
+        centres[class_, 1 + class_ :: 3] = 5.0
+    train, test = (centres[labels] + random.normal(size=(samples, inputs)) for _ in range(2))
     train[:, 0] = test[:, 0] = 1.0  # constant
     classifier = Classifier.fit(train, labels)
     assert classifier.accuracy(test, labels) > 0.95
