@@ -45,9 +45,10 @@ from tqdm import tqdm
 import jaxsnn_eqx as snn
 from calibrated import stretched_vowels
 from jaxsnn_eqx import plotting
+from jaxsnn_eqx._comparison import decibels
 from jaxsnn_eqx._linear import Classifier, binned
 from jaxsnn_eqx.information import gaussian_snr, ornstein_uhlenbeck_snr, spike_bits
-from time_base import italy
+from time_base import italy, of_aeon
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -55,7 +56,7 @@ import matplotlib.pyplot as plt
 PAGES = Path(__file__).parents[1] / "docs" / "choosing"
 SEEDS, DIGIT_SPLITS, FOLDS, REPEATS = 5, 10, 10, 5
 STEPS = 100  # of a value
-VALUE_RATES, SIGNAL_RATES = [10.0, 40.0, 160.0], [10.0, 40.0, 160.0]
+RATES = [10.0, 40.0, 160.0]  # hertz
 FIELDS, WIDTH = 8, 2.0  # receptive fields, over so many standard deviations
 FIELD_RATE, PIXEL_RATE = 80.0, 100.0
 BINS = (5, 10, 20)
@@ -74,26 +75,6 @@ class Series(NamedTuple):
 # -- the data
 
 
-def motions() -> tuple[np.ndarray, ...]:
-    from aeon.datasets import load_basic_motions  # pyright: ignore[reportMissingImports]
-
-    return _of_aeon(load_basic_motions)
-
-
-def gun_point() -> tuple[np.ndarray, ...]:
-    from aeon.datasets import load_gunpoint  # pyright: ignore[reportMissingImports]
-
-    return _of_aeon(load_gunpoint)
-
-
-def _of_aeon(load: Callable) -> tuple[np.ndarray, ...]:
-    parts: list[np.ndarray] = []
-    for split in ("train", "test"):
-        xs, labels = load(split=split)
-        parts += [np.moveaxis(xs, 1, 2), np.unique(labels, return_inverse=True)[1]]
-    return tuple(parts)
-
-
 def series(load: Callable, hold: int) -> Series:
     train, labels, test, test_labels = load()
     xs = np.concatenate([train, test]).astype(np.float32)
@@ -107,8 +88,8 @@ def table(load: Callable) -> Series:
 
 AEON: dict[str, Callable[[], Series]] = {
     "JapaneseVowels": lambda: series(stretched_vowels, 5),
-    "BasicMotions": lambda: series(motions, 2),
-    "GunPoint": lambda: series(gun_point, 2),
+    "BasicMotions": lambda: series(lambda: of_aeon("load_basic_motions"), 2),
+    "GunPoint": lambda: series(lambda: of_aeon("load_gunpoint"), 2),
     "ItalyPowerDemand": lambda: series(italy, 5),
 }
 TABLES: dict[str, Callable[[], Series]] = {
@@ -208,14 +189,14 @@ def show(name: str, found: snn.Comparison) -> snn.Comparison:
 
 
 def compared_ecg() -> snn.Comparison:
-    return snn.compare(signal_encoders(-2.0, 6.0), ecg(), rates=SIGNAL_RATES)
+    return snn.compare(signal_encoders(-2.0, 6.0), ecg(), rates=RATES)
 
 
 def compared_values(data: Series) -> snn.Comparison:
     xs = data.xs if data.xs.max() <= 1 else scaled(data, np.arange(len(data.xs)))
     low, high = (float(q) for q in np.quantile(xs, [0.01, 0.99]))
     encoders = value_encoders(low, high)
-    return snn.compare(encoders, xs, rates=VALUE_RATES, labels=data.labels)
+    return snn.compare(encoders, xs, rates=RATES, labels=data.labels)
 
 
 def compared_series(data: Series) -> snn.Comparison:
@@ -223,7 +204,7 @@ def compared_series(data: Series) -> snn.Comparison:
     xs = np.repeat(scaled(data, train), data.hold, axis=1).astype(np.float32)
     test = np.arange(data.train_size, len(xs))
     encoders = signal_encoders(-WIDTH, WIDTH)
-    return snn.compare(encoders, xs, rates=SIGNAL_RATES, labels=data.labels, test=test)
+    return snn.compare(encoders, xs, rates=RATES, labels=data.labels, test=test)
 
 
 def as_table(found: snn.Comparison) -> str:
@@ -237,7 +218,7 @@ def as_table(found: snn.Comparison) -> str:
         cells = [r.name, "own" if r.given_rate is None else f"{r.given_rate:g}"]
         cells += [f"{r.spikes:.3g}", "∞" if np.isinf(r.bits) else f"{r.bits:.3g}"]
         for snr in (r.own_snr, r.linear_snr):
-            cells.append("" if snr is None else ("exact" if snr > 100 else f"{snr:.1f}"))
+            cells.append("" if snr is None else decibels(snr))
         if r.accuracy is not None:
             text = f"{100 * r.accuracy:.1f}"
             cells.append(f"**{text}**" if r.accuracy == most else text)
@@ -268,10 +249,7 @@ class Row(NamedTuple):
 
 
 def _mean(values: list[float]) -> str:
-    if not values:
-        return "–"
-    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.1f}{spread}"
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
 
 
 class BothSigns(eqx.Module):
@@ -332,7 +310,7 @@ def series_row(name: str, data: Series, seeds: int) -> Row:
     drawn = StratifiedShuffleSplit(
         seeds - 1, train_size=len(own[0]), test_size=len(own[1]), random_state=0
     )
-    splits = [own, *(drawn.split(data.xs, data.labels) if seeds > 1 else [])]
+    splits = [own, *drawn.split(data.xs, data.labels)]
     for train, test in tqdm(splits, desc=name, unit="split"):
         xs = np.repeat(with_changes(data, train), data.hold, axis=1)
         fields = snn.GaussianReceptiveFields.evenly(FIELDS, -WIDTH, WIDTH)
@@ -420,7 +398,7 @@ def accuracies(only: str) -> str:
 def limits(path: Path | None) -> str:
     """Encoders of an Ornstein–Uhlenbeck signal, and how far they are from Shannon's limit."""
     xs = snn.datasets.ornstein_uhlenbeck(0, 1, 100_000, tau=TAU)
-    found = snn.compare(signal_encoders(-2.0, 2.0), xs, rates=[10.0, 40.0, 160.0])
+    found = snn.compare(signal_encoders(-2.0, 2.0), xs, rates=RATES)
     lines = [
         "| encoder | spikes/s | bits/s | SNR (dB) | Shannon (dB) | distance (dB) "
         "| causal (dB) |",

@@ -42,13 +42,19 @@ def sines() -> Series:
     return xs[:100], classes[:100], xs[100:], classes[100:]
 
 
-def italy() -> Series:
-    from aeon.datasets import load_italy_power_demand  # pyright: ignore[reportMissingImports]
+def of_aeon(name: str) -> Series:
+    """A data set of aeon whose series are equally long, by the name of its loader."""
+    from aeon import datasets  # pyright: ignore[reportMissingImports]
 
-    parts = [load_italy_power_demand(split=split) for split in ("train", "test")]
-    (train, classes), (test, test_classes) = parts
-    train, test = (np.moveaxis(x, 1, 2) for x in (train, test))
-    return train, classes.astype(int) - 1, test, test_classes.astype(int) - 1
+    parts: list[np.ndarray] = []
+    for split in ("train", "test"):
+        xs, labels = getattr(datasets, name)(split=split)
+        parts += [np.moveaxis(xs, 1, 2), np.unique(labels, return_inverse=True)[1]]
+    return tuple(parts)
+
+
+def italy() -> Series:
+    return of_aeon("load_italy_power_demand")
 
 
 def network(train: Array, classes: int, key: Array) -> snn.Network:

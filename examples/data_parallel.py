@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 import digits
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
@@ -116,13 +115,6 @@ def get_batch(data: digits.Digits, step: int, *, seed: int, by_sample: NamedShar
     return Batch(to_global(data.images), to_global(data.classes))
 
 
-def make_optimiser(updates: int) -> optax.GradientTransformation:
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, digits.LEARNING_RATE, warmup_steps=updates // 10, decay_steps=updates
-    )
-    return optax.adamw(schedule, weight_decay=digits.WEIGHT_DECAY)
-
-
 def make_training(
     seed: int, optimiser: optax.GradientTransformation, whole: NamedSharding
 ) -> Training:
@@ -137,15 +129,6 @@ def make_training(
     return make()
 
 
-@eqx.filter_value_and_grad(has_aux=True)
-def loss_and_gradient(network: snn.Network, batch: Batch) -> tuple[Array, Array]:
-    logits = digits.classify(network, batch.images)
-    targets = jax.nn.one_hot(batch.classes, digits.CLASSES)
-    targets = optax.smooth_labels(targets, digits.LABEL_SMOOTHING)
-    loss = optax.softmax_cross_entropy(logits, targets).mean()
-    return loss, jnp.mean(jnp.argmax(logits, axis=1) == batch.classes)
-
-
 @eqx.filter_jit
 def update(
     training: Training,
@@ -156,8 +139,7 @@ def update(
     """One step, as for one device: the compiler sees the shardings and adds the exchange."""
     network, optimiser_state = training
     distorted = jax.vmap(digits.distort)(batch.images, jr.split(key, BATCH_SIZE))
-    batch = Batch(distorted, batch.classes)
-    (loss, accuracy), gradient = loss_and_gradient(network, batch)
+    (loss, accuracy), gradient = digits.loss_and_gradient(network, distorted, batch.classes)
     weights = eqx.filter(network, eqx.is_inexact_array)
     change, optimiser_state = optimiser.update(gradient, optimiser_state, weights)
     return Training(eqx.apply_updates(network, change), optimiser_state), loss, accuracy
@@ -222,7 +204,7 @@ def train(
     save_every: int,
 ) -> snn.Network:
     steps = epochs * (len(data.classes) // BATCH_SIZE)
-    optimiser = make_optimiser(steps)
+    optimiser = digits.make_optimiser(steps)
     training, first = make_training(seed, optimiser, shardings.whole), 0
     checkpoints = None
     if directory is not None:

@@ -140,6 +140,25 @@ def distort(image: Float[Array, "side side"], key: PRNGKeyArray) -> Float[Array,
     return distorted.reshape(SIDE, SIDE)
 
 
+def make_optimiser(
+    updates: int, learning_rate: float = LEARNING_RATE
+) -> optax.GradientTransformation:
+    """AdamW, with a learning rate that rises for a tenth of the updates and then falls to 0."""
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, learning_rate, warmup_steps=updates // 10, decay_steps=updates
+    )
+    return optax.adamw(schedule, weight_decay=WEIGHT_DECAY)
+
+
+@eqx.filter_value_and_grad(has_aux=True)
+def loss_and_gradient(network: snn.Network, images: Array, classes: Array):
+    """The loss with the accuracy, and the gradient."""
+    logits = classify(network, images)
+    targets = optax.smooth_labels(jax.nn.one_hot(classes, CLASSES), LABEL_SMOOTHING)
+    loss = optax.softmax_cross_entropy(logits, targets).mean()
+    return loss, jnp.mean(jnp.argmax(logits, axis=1) == classes)
+
+
 def train(
     network: snn.Network,
     digits: Digits,
@@ -151,18 +170,7 @@ def train(
 ) -> tuple[snn.Network, History]:
     images, classes = jnp.asarray(digits.images), jnp.asarray(digits.classes)
     batches = len(images) // BATCH_SIZE
-    updates = epochs * batches
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, learning_rate, warmup_steps=updates // 10, decay_steps=updates
-    )
-    optimiser = optax.adamw(schedule, weight_decay=WEIGHT_DECAY)
-
-    @eqx.filter_value_and_grad(has_aux=True)
-    def loss_and_gradient(network, images, classes):
-        logits = classify(network, images)
-        targets = optax.smooth_labels(jax.nn.one_hot(classes, CLASSES), LABEL_SMOOTHING)
-        loss = optax.softmax_cross_entropy(logits, targets).mean()
-        return loss, jnp.mean(jnp.argmax(logits, axis=1) == classes)
+    optimiser = make_optimiser(epochs * batches, learning_rate)
 
     @eqx.filter_jit
     def train_epoch(network, optimiser_state, key):

@@ -8,6 +8,7 @@ import gc
 import importlib.util
 import os
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,13 @@ class draw:
     def normal(key, shape=(), dtype=None):
         numbers = np.asarray(_generator(key).normal(size=shape))
         return jnp.asarray(numbers.astype(dtype or jnp.result_type(float)))
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses, for processes that find each other by it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _generator(key) -> np.random.Generator:

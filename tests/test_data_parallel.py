@@ -4,13 +4,13 @@ import importlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import free_port
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 STEPS = 57  # of `--short`
@@ -37,10 +37,13 @@ def run(*arguments, processes=1, devices=2, killed_at=None):
         command = ["-c", KILLED, str(killed_at)]
     command = [sys.executable, *command, "--short", *map(str, arguments)]
     if processes > 1:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-        command += ["--coordinator", address, "--processes", str(processes), "--process"]
+        command += [
+            "--coordinator",
+            f"127.0.0.1:{free_port()}",
+            "--processes",
+            str(processes),
+            "--process",
+        ]
     count = f"--xla_force_host_platform_device_count={devices // processes}"
     started = [
         subprocess.Popen(

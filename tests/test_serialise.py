@@ -11,7 +11,6 @@ import os
 import pickle
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from conftest import cases, draw
+from conftest import cases, draw, free_port
 
 import jaxsnn_eqx as snn
 from jaxsnn_eqx import _files
@@ -593,9 +592,7 @@ for spec in ((), ("b",)):
 
 @pytest.mark.slow
 def test_an_array_that_is_spread_over_processes_is_refused(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     environment = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
     processes = [
         subprocess.Popen(
