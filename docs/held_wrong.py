@@ -56,7 +56,7 @@ LAYERS: dict[type, dict[str, Any]] = {
     snn.Integrator: {},
     snn.Synapse: {"neuron": snn.LIF()},
     snn.Recurrent: {"layer": snn.LIF(), "linear": LINEAR},
-    snn.Delay: {"delay": 1e-3},
+    snn.Delay: {"delays": 1e-3},
     snn.OverTime: {"layer": LINEAR},
     snn.MaxOverTime: {},
     snn.MeanOverTime: {},

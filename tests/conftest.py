@@ -353,6 +353,10 @@ CASES = {
     "delay_each": Case(
         snn.Delay([0.0, 1e-3, 3e-3, 2e-3, 2e-2]), elementwise=False, variant=True
     ),
+    "delay_trained": Case(
+        snn.Delay(jnp.array([0.0, 1.3e-3, 2.5e-3, 3e-3, 9e-3]), longest=4e-3),
+        elementwise=False,
+    ),
     "max_over_time": Case(snn.MaxOverTime(), low=-2.0),
     "mean_over_time": Case(snn.MeanOverTime(), elementwise=False),
     "first_spike_time": Case(snn.FirstSpikeTime(), high=1.0, elementwise=False),

@@ -79,7 +79,7 @@ def test_a_delay_of_many_steps_in_a_narrow_dtype():
     ("delay", "dt"), [(-1e-3, 1e-3), (1.5e-3, 1e-3), ([0.0, 1e-3], 7e-4), (1e-3, 2e-3)]
 )
 def test_delays_that_are_not_whole_steps_are_refused(delay, dt):
-    with pytest.raises(ValueError, match="`delay` must be at least 0 and whole multiples of"):
+    with pytest.raises(ValueError, match="`delays` must be at least 0 and whole multiples of"):
         snn.Delay(delay, dt)
 
 

@@ -402,7 +402,9 @@ def test_a_delay_is_read_in_whole_steps(delays):
         assert not np.asarray(layer(xs))[:steps, n].any()
     [_, again, _] = to_nir(layer, 3).nodes.values()
     np.testing.assert_array_equal(again.delay, np.float32(delays))
-    with pytest.raises(ValueError, match="node '0': `delay` must be at least 0 and whole mult"):
+    with pytest.raises(
+        ValueError, match="node '0': `delays` must be at least 0 and whole mult"
+    ):
         from_nir(graph, dt=7e-5)
 
 

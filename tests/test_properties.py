@@ -578,7 +578,7 @@ EDGES = {
         lambda dt: (0.500001, 0.5),
         "levels",
     ),
-    "delay": (lambda dt, d: snn.Delay(d, dt), lambda dt: (0.0, -dt), "delay"),
+    "delay": (lambda dt, d: snn.Delay(d, dt), lambda dt: (0.0, -dt), "delays"),
     "checkpoint_every": (
         lambda dt, n: snn.IF(checkpoint_every=n),
         lambda dt: (1, 0),

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -212,5 +213,13 @@ def _nodes(layer: AbstractLayer, to: Target) -> list[nir.NIRNode]:
     if isinstance(layer, Preprocessed) and isinstance(layer.fn, Scale):
         return [*stateless_nodes(layer.fn, to), *_nodes(layer.encoder, to)]
     if isinstance(layer, Delay):
-        return [nir.Delay(to.time(layer.delay))]
+        return [nir.Delay(to.time(_applied(layer)))]
     return neuron_nodes(layer, to)
+
+
+def _applied(layer: Delay) -> Any:
+    """The delays in seconds; trained ones in whole steps, as they are applied."""
+    if not isinstance(layer.delays, jax.Array):
+        return layer.delays
+    steps = np.round(np.asarray(layer.delays, float) / layer.dt) * layer.dt
+    return np.float32(np.clip(steps, 0.0, layer.longest))
