@@ -21,8 +21,12 @@ from ._encoder.base import AbstractValueEncoder as AbstractValueEncoder
 from ._encoder.bens_spiker import BensSpikerEncoder as BensSpikerEncoder
 from ._encoder.burst import BurstEncoder as BurstEncoder
 from ._encoder.change import AbstractChangeEncoder as AbstractChangeEncoder
+from ._encoder.compression import LogCompression as LogCompression
+from ._encoder.compression import OnOff as OnOff
+from ._encoder.compression import PowerCompression as PowerCompression
 from ._encoder.delta import DeltaEncoder as DeltaEncoder
 from ._encoder.direct import DirectEncoder as DirectEncoder
+from ._encoder.filter_bank import FilterBank as FilterBank
 from ._encoder.first_spike import TimeToFirstSpikeEncoder as TimeToFirstSpikeEncoder
 from ._encoder.latency import LatencyEncoder as LatencyEncoder
 from ._encoder.learnable import LearnableLIFEncoder as LearnableLIFEncoder
@@ -62,6 +66,7 @@ from ._neuron.integrate_and_fire import Integrator as Integrator
 from ._neuron.li import LI as LI
 from ._neuron.lif import LIF as LIF
 from ._neuron.recurrent import Recurrent as Recurrent
+from ._neuron.resonate_and_fire import ResonateAndFire as ResonateAndFire
 from ._neuron.synapse import Synapse as Synapse
 from ._over_time import OverTime as OverTime
 from ._parameters import LearnableLIFParameters as LearnableLIFParameters

@@ -31,13 +31,15 @@ def calibrate_network(
     segment: list[Path] = []  # the last layer of weights, and those behind it
     entry = xs  # its input
     for i, (path, layer) in enumerate(layers.items()):
-        if encodes(layer) and path in rates:
+        # a layer that is both stands for neurons behind weights, else for an encoder
+        encoding = encodes(layer) and not (fires(layer) and segment)
+        if encoding and path in rates:
             drawn = folded(keys, i)
             layers[path] = calibrate_encoder(layer, xs, drawn, rates[path], options)
         if _weights(layer) is not None:
             segment, entry = [], xs
         segment.append(path)
-        if fires(layer) and path in rates:
+        if fires(layer) and not encoding and path in rates:
             parts = tuple(layers[p] for p in segment)
             name = place(path, layer)
             drawn = folded(keys, i)

@@ -349,6 +349,15 @@ CASES = {
         variant=True,
     ),
     "integrator": Case(snn.Integrator(snn.LIFParameters(r=0.5)), low=-2.0),
+    "resonate_and_fire": Case(snn.ResonateAndFire(120.0, 1e-2), low=-12.0, high=12.0),
+    "resonate_and_fire_balanced": Case(
+        snn.ResonateAndFire(
+            jnp.linspace(50.0, 200.0, 5), jnp.array(1e-2), balanced=True, v_th=0.5
+        ),
+        low=-12.0,
+        high=12.0,
+        elementwise=False,
+    ),
     "delay": Case(snn.Delay(2e-3)),
     "delay_each": Case(
         snn.Delay([0.0, 1e-3, 3e-3, 2e-3, 2e-2]), elementwise=False, variant=True
@@ -356,6 +365,16 @@ CASES = {
     "delay_trained": Case(
         snn.Delay(jnp.array([0.0, 1.3e-3, 2.5e-3, 3e-3, 9e-3]), longest=4e-3),
         elementwise=False,
+    ),
+    "filter_bank": Case(
+        snn.FilterBank.butterworth(3, 50.0, 400.0, dt=1e-3), low=-2.0, channels=3
+    ),
+    "filter_bank_trained": Case(
+        snn.FilterBank.gammatone(2, 60.0, 300.0, dt=1e-3, trained=True),
+        low=-2.0,
+        channels=2,
+        elementwise=False,
+        variant=True,
     ),
     "max_over_time": Case(snn.MaxOverTime(), low=-2.0),
     "mean_over_time": Case(snn.MeanOverTime(), elementwise=False),
