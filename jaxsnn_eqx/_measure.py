@@ -180,7 +180,7 @@ def _own_snr(encoder: AbstractLayer, trains: np.ndarray, xs: Array) -> float | N
     """Of the encoder's own `decode`, with the true first sample where it takes one."""
     scale, inner = split_scale(encoder)
     decode = getattr(inner, "decode", None)
-    if decode is None:
+    if decode is None or "bandwidth" in inspect.signature(decode).parameters:
         return None
     scaled = xs if scale is None else over_data(scale, inner, xs)
     shape = xs.shape if trains.shape[-1] == 1 else (*xs.shape, trains.shape[-1])

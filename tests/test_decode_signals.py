@@ -1,5 +1,6 @@
 """The error of decoded signals, against the bounds of the encoders' formulas."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -310,3 +311,75 @@ def test_decode_is_as_exact_for_spikes_of_a_narrow_dtype(name, dtype):
     decoded = encoder.decode(spikes.astype(dtype), *start)
     assert decoded.dtype == jnp.float32
     np.testing.assert_array_equal(decoded, encoder.decode(spikes, *start))
+
+
+# -- LIFCurrentEncoder: the signal back from spike times
+
+TIME_ENCODERS = {
+    "default": snn.LIFParameters(),
+    "all constants": snn.LIFParameters(tau_mem=2e-2, v_reset=-0.5, v_leak=0.2, r=1.5),
+}
+
+
+def band_limited(dt, seconds=1.0, bandwidth=10.0, mean=4.0, seed=0):
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds / dt)) * dt
+    sines = [
+        rng.normal(0, 0.5) * np.sin(2 * np.pi * f * t + rng.uniform(0, 6))
+        for f in rng.uniform(0.2 * bandwidth, bandwidth, 6)
+    ]
+    return mean + np.sum(sines, axis=0)
+
+
+def decibels(signal, decoded):
+    return 10 * np.log10(signal.var() / np.mean((np.asarray(decoded) - signal) ** 2))
+
+
+@pytest.mark.parametrize("params", TIME_ENCODERS.values(), ids=TIME_ENCODERS)
+def test_a_band_limited_signal_comes_back_up_to_the_discretisation(params, x64):
+    found = []
+    for dt in (4e-4, 1e-4, 2.5e-5):
+        encoder, signal = snn.LIFCurrentEncoder(params, dt=dt), band_limited(dt)
+        found.append(decibels(signal, encoder.decode(encoder(signal), bandwidth=10.0)))
+    assert found[0] > 15
+    assert found[1] > 36
+    assert (np.diff(found) > 6).all()
+    assert found[2] - found[0] > 20  # an error in proportion to the step has 24
+
+
+def test_several_channels_come_back_each_by_itself(x64):
+    signals = np.stack([band_limited(1e-4, seed=s) for s in range(4)], axis=1).reshape(-1, 2, 2)
+    encoder = snn.LIFCurrentEncoder(dt=1e-4)
+    spikes = encoder(signals)
+    decoded = encoder.decode(spikes, 10.0)
+    assert decoded.shape == signals.shape
+    alone = encoder.decode(spikes[:, 1, 0], 10.0)
+    np.testing.assert_allclose(decoded[:, 1, 0], alone, atol=1e-9)
+    assert decibels(signals, decoded) > 25
+    booleans = encoder.decode(np.asarray(spikes, bool), 10.0)
+    np.testing.assert_allclose(booleans, decoded, atol=1e-4)  # float32
+
+
+@pytest.mark.parametrize(
+    ("signal", "where"),
+    [
+        (np.r_[np.full(3000, 4.0), np.zeros(3000)], "channel 0"),  # silent at the end
+        (np.r_[np.zeros(3000), np.full(3000, 4.0)], "channel 0"),  # and at the start
+        (np.full(6000, 0.7), "channel 0"),  # too slow
+    ],
+)
+def test_too_few_spikes_for_a_bandwidth_are_refused(signal, where):
+    encoder = snn.LIFCurrentEncoder(dt=1e-4)
+    with pytest.raises(ValueError, match=rf"no interval of .* = 0\.01 s or more .* in {where}"):
+        encoder.decode(encoder(signal), bandwidth=50.0)
+
+
+def test_decoding_spike_times_refuses_what_it_cannot_do():
+    encoder = snn.LIFCurrentEncoder(dt=1e-4)
+    spikes = encoder(np.full(1000, 4.0))
+    with pytest.raises(ValueError, match="outside of `jit`"):
+        jax.jit(lambda s: encoder.decode(s, 10.0))(spikes)
+    with pytest.raises(ValueError, match="`spikes` must not be NaN"):
+        encoder.decode(spikes.at[5].set(jnp.nan), 10.0)
+    with pytest.raises(ValueError, match="`bandwidth` must be positive"):
+        encoder.decode(spikes, 0.0)
