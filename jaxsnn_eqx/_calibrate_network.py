@@ -32,7 +32,8 @@ def calibrate_network(
     entry = xs  # its input
     for i, (path, layer) in enumerate(layers.items()):
         # a layer that is both stands for neurons behind weights, else for an encoder
-        encoding = encodes(layer) and not (fires(layer) and segment)
+        behind_weights = bool(segment) and _weights(layers[segment[0]]) is not None
+        encoding = encodes(layer) and not (fires(layer) and behind_weights)
         if encoding and path in rates:
             drawn = folded(keys, i)
             layers[path] = calibrate_encoder(layer, xs, drawn, rates[path], options)

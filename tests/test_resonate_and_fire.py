@@ -114,6 +114,9 @@ def test_it_is_calibrated_as_an_encoder_and_as_neurons_behind_weights():
     found = snn.calibrate(network, xs, rate=[40.0, 20.0])
     np.testing.assert_allclose(jax.vmap(found)(xs).mean() / DT, 20.0, rtol=0.1)
     assert isinstance(found[2], snn.ResonateAndFire)
+    behind_a_function = snn.Network([snn.OverTime(jnp.tanh), snn.ResonateAndFire(60.0, 2e-2)])
+    found = snn.calibrate(behind_a_function, xs, rate=20.0)
+    np.testing.assert_allclose(jax.vmap(found)(xs).mean() / DT, 20.0, rtol=0.1)
 
 
 def test_with_lateral_connections_and_a_synapse():
