@@ -109,6 +109,7 @@ def of_signals(signal: Float[Array, " time"]) -> list[Panel]:
     start = signal[0]
     return [
         Panel(snn.LIFCurrentEncoder(), "a LIF neuron with the signal as input", CURRENT),
+        Panel(snn.ResonateAndFire(20.0, 3e-2, v_th=0.1), "oscillations near 20 Hz"),
         Panel(delta, "fast changes", decode=lambda z: delta.decode(z, start)),
         Panel(
             threshold,
