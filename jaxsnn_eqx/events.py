@@ -41,16 +41,18 @@ class Events(eqx.Module):
     **Arguments:**
 
     - `x`, `y`: column and row of the pixel, integers, of shape `"capacity"`.
-    - `t`: time in seconds, of shape `"capacity"`, in any order. In float32 a microsecond is
-        resolved up to about 8 s from the origin, so choose an origin near the events
-        (`from_structured` does) or enable float64.
+    - `t`: time in seconds, floating, of shape `"capacity"`, in any order. In float32 a
+        microsecond is resolved up to about 8 s from the origin, so choose an origin near the
+        events (`from_structured` does) or enable float64. Integers, which would be ticks, are
+        refused: `from_structured` takes them with their unit.
     - `p`: polarity. Booleans and integers are signs: +1 above 0, and -1 otherwise, so that
         `{0, 1}` and `{-1, 1}` mean the same. Floating values are weights, which are kept.
     - `mask`: False for padding. All True by default.
 
     `t` and `p` are kept in float32 or wider.
 
-    **Raises:** jaxtyping's error for arrays of different lengths.
+    **Raises:** jaxtyping's error for arrays of different lengths, `ValueError` for integer
+    times.
     """
 
     x: Int[Array, " capacity"]
@@ -69,6 +71,13 @@ class Events(eqx.Module):
         mask: Bool[ArrayLike, " capacity"] | _NestedNumbers | None = None,
     ):
         self.x, self.y = _as_integers("x", x), _as_integers("y", y)
+        t = _to_array(t)
+        if t.dtype.kind in "iu" and t.size:
+            raise ValueError(
+                f"`t` must be seconds, of a floating dtype, got {t.dtype}. For ticks, such as "
+                "microseconds, use `Events.from_structured(array, time_unit=...)`, or multiply "
+                "them by their unit, in float64."
+            )
         self.t = _as_wide(t)
         p = _to_array(p)
         if not jnp.issubdtype(p.dtype, jnp.floating):
@@ -87,10 +96,11 @@ class Events(eqx.Module):
         array: np.ndarray,
         capacity: int | None = None,
         *,
-        time_unit: float = 1e-6,
+        time_unit: float | None = None,
         origin: int | float | np.integer | np.floating | None = None,
+        fields: dict[str, str] | None = None,
     ) -> "Events":
-        """Events from a NumPy structured array, as Tonic returns them.
+        """Events from a NumPy structured array, as Tonic and readers of files return them.
 
         This runs on the host, outside `jax.jit`. Integer times are exact: the origin is
         subtracted from the integers, before anything is rounded.
@@ -108,27 +118,31 @@ class Events(eqx.Module):
         **Arguments:**
 
         - `array`: 1-D, with fields `x`, `t`, `p` and, unless the sensor is a single row
-            (as Tonic's audio data), `y`.
+            (as Tonic's audio data), `y`. The time may also be called `timestamp` or `ts`, and
+            the polarity `polarity` or `on`, as by dv and by the readers of Prophesee's and of
+            Event Stream files.
         - `capacity`: the length to pad to, at least 1; by default the number of events.
-        - `time_unit`: seconds per tick of `t`; in Tonic a microsecond. (Keyword only.)
+        - `time_unit`: seconds per tick of `t`; by default a microsecond for integers. Floating
+            times, which may be seconds (as in SHD's files) or ticks, need it. (Keyword only.)
         - `origin`: the tick that becomes time 0, by default that of the earliest event.
             Earlier events have negative times. (Keyword only.)
+        - `fields`: other names of fields, such as `{"t": "time"}`. (Keyword only.)
 
         **Returns:**
 
         An `Events` with the padding at its end.
 
-        **Raises:** `ValueError` if a field is missing, if there are more events than
-        `capacity` (`array[:capacity]` truncates them), if a time is NaN or infinite, or if
-        `p` has other values than `{0, 1}` or `{-1, 1}`.
+        **Raises:** `ValueError` if a field is missing, if floating times have no unit, if there
+        are more events than `capacity` (`array[:capacity]` truncates them), if a time is NaN or
+        infinite, or if `p` has other values than `{0, 1}` or `{-1, 1}`.
         """
-        names = array.dtype.names or ()
-        if array.ndim != 1 or not {"x", "t", "p"} <= set(names):
+        x, y, t, p = _columns(array, fields)
+        if time_unit is None and t.dtype.kind == "f":
             raise ValueError(
-                "`array` must be a 1-D structured array with fields x, y, t, p, got shape "
-                f"{array.shape} and dtype {array.dtype}."
+                f"`time_unit` must be given for times of dtype {t.dtype}: 1.0 if they are "
+                "seconds, 1e-6 if they are microseconds."
             )
-        time_unit = _positive_number("time_unit")(time_unit)
+        time_unit = 1e-6 if time_unit is None else _positive_number("time_unit")(time_unit)
         capacity = _positive_int("capacity")(
             max(array.size, 1) if capacity is None else capacity
         )
@@ -137,10 +151,10 @@ class Events(eqx.Module):
                 f"`capacity` must be at least the number of events, {array.size}, got "
                 f"{capacity}. To keep only the first ones, pass `array[:capacity]`."
             )
-        polarities = set(np.unique(array["p"]).astype(float).tolist())
+        polarities = set(np.unique(p).astype(float).tolist())
         if not (polarities <= {0.0, 1.0} or polarities <= {-1.0, 1.0}):
             raise ValueError(f"`p` must be 0 and 1, or -1 and 1, got {sorted(polarities)}.")
-        seconds = _multiples(_since_origin(array["t"], origin), time_unit)
+        seconds = _multiples(_since_origin(t, origin), time_unit)
 
         def padded(values: Any, dtype: Any) -> np.ndarray:
             out = np.zeros(capacity, dtype)
@@ -148,10 +162,10 @@ class Events(eqx.Module):
             return out
 
         return Events(
-            x=padded(array["x"], np.int32),
-            y=padded(array["y"] if "y" in names else 0, np.int32),
+            x=padded(x, np.int32),
+            y=padded(y, np.int32),
             t=padded(seconds, jnp.result_type(float)),
-            p=padded(array["p"] > 0, bool),
+            p=padded(p > 0, bool),
             mask=padded(True, bool),
         )
 
@@ -340,6 +354,28 @@ def to_time_surface(
     return _time_surface(events, edges, size, tau)
 
 
+_NAMES = {"x": ("x",), "y": ("y",), "t": ("t", "timestamp", "ts"), "p": ("p", "polarity", "on")}
+
+
+def _columns(array: np.ndarray, fields: dict[str, str] | None) -> list[Any]:
+    """The columns x, y (0 if there is none), t and p, by their usual or the given names."""
+    present, given = array.dtype.names or (), dict(fields or {})
+    if unknown := set(given) - set(_NAMES):
+        raise ValueError(f"`fields` must name x, y, t or p, got {sorted(unknown)}.")
+    found = []
+    for column, usual in _NAMES.items():
+        names = (given[column],) if column in given else usual
+        name = next((name for name in names if name in present), None)
+        if array.ndim != 1 or (name is None and (column != "y" or column in given)):
+            raise ValueError(
+                "`array` must be a 1-D structured array with fields x, y, t, p, or others "
+                f"that `fields` names, got shape {array.shape}, dtype {array.dtype} and "
+                f"fields={fields}."
+            )
+        found.append(np.zeros(array.shape, np.int32) if name is None else array[name])
+    return found
+
+
 def _since_origin(ticks: np.ndarray, origin: Any) -> np.ndarray:
     if not np.isfinite(ticks).all():
         raise ValueError("`t` must be finite, got NaN or infinity.")
@@ -348,6 +384,8 @@ def _since_origin(ticks: np.ndarray, origin: Any) -> np.ndarray:
     if not np.isfinite(origin):
         raise ValueError(f"`origin` must be finite, got {origin}.")
     if np.issubdtype(ticks.dtype, np.integer) and origin == int(origin):
+        if ticks.dtype == np.uint64:  # differences of ticks beyond 2^63 wrap to the right one
+            return (ticks - np.uint64(int(origin) % 2**64)).astype(np.int64)
         return ticks.astype(np.int64) - int(origin)
     return ticks.astype(np.float64) - float(origin)
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
+from numpy.lib.recfunctions import rename_fields
 
 from jaxsnn_eqx.events import (
     Events,
@@ -285,8 +286,59 @@ def test_origin_and_time_unit():
 @pytest.mark.parametrize("kind", ["u8", "u4", "i4", "f8"])
 def test_times_of_any_type(kind):
     array = _array(start=0).astype([("x", "u2"), ("y", "u2"), ("t", kind), ("p", "?")])
-    events = Events.from_structured(array)
+    events = Events.from_structured(array, time_unit=1e-6 if kind == "f8" else None)
     np.testing.assert_array_equal(to_frames(events, LENGTH, SIZE), _frames(array, LENGTH, 1000))
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_floating_times_need_their_unit(kind):
+    array = np.zeros(3, [("x", "u2"), ("t", kind), ("p", "?")])
+    array["t"] = [0.25, 0.5, 1.0]  # seconds, as in SHD's files, which have float16
+    with pytest.raises(ValueError, match=r"`time_unit` must be given .*: 1.0 if they are sec"):
+        Events.from_structured(array)
+    events = Events.from_structured(array, time_unit=1.0, origin=0)
+    np.testing.assert_array_equal(events.t, [0.25, 0.5, 1.0])
+
+
+def test_ticks_beyond_those_of_signed_integers():
+    array = np.zeros(3, [("x", "u2"), ("t", "u8"), ("p", "?")])
+    array["t"] = np.array([2**64 - 3, 2**64 - 2, 2**64 - 1], np.uint64)
+    np.testing.assert_allclose(Events.from_structured(array).t, [0, 1e-6, 2e-6])
+    late = Events.from_structured(array, origin=array["t"][2])
+    np.testing.assert_allclose(late.t, [-2e-6, -1e-6, 0])
+
+
+@pytest.mark.parametrize(
+    ("names", "fields"),
+    [
+        (("x", "y", "t", "p"), None),
+        (("x", "y", "timestamp", "polarity"), None),  # dv
+        (("x", "y", "t", "on"), None),  # Event Stream files
+        (("column", "row", "time", "sign"), dict(x="column", y="row", t="time", p="sign")),
+        (("x", "y", "when", "p"), {"t": "when"}),
+    ],
+)
+def test_names_of_fields(names, fields):
+    array = _array()
+    usual = Events.from_structured(array)
+    array = rename_fields(array, dict(zip("xytp", names, strict=True)))
+    found = Events.from_structured(array, fields=fields)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(usual), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_names_of_fields_that_are_not_there_are_refused():
+    with pytest.raises(
+        ValueError, match=r"fields x, y, t, p, or others .*fields=\{'t': 'time'"
+    ):
+        Events.from_structured(_array(), fields={"t": "time"})
+    with pytest.raises(ValueError, match=r"`fields` must name x, y, t or p, got \['time'\]"):
+        Events.from_structured(_array(), fields={"time": "t"})
+
+
+def test_ticks_are_refused_where_seconds_are_expected():
+    with pytest.raises(ValueError, match="`t` must be seconds, of a floating dtype, got int"):
+        Events(x=[0, 1], y=[0, 0], t=[1000, 2000], p=[1, 1])
 
 
 def test_unsigned_times_before_the_origin_are_negative():
@@ -518,7 +570,7 @@ def test_arrays_of_another_kind_are_refused():
     array = _array().astype([("x", "i2"), ("y", "i2"), ("t", "f8"), ("p", "i1")])
     array["t"][3] = np.nan
     with pytest.raises(ValueError, match="`t` must be finite"):
-        Events.from_structured(array)
+        Events.from_structured(array, time_unit=1e-6)
 
 
 def test_fields_of_different_lengths_are_refused():
