@@ -432,7 +432,9 @@ def _channel(events: Events) -> Array:
 
 def _rank(events: Events, kept: Array) -> Array:
     """The place of each event in the order of time; those left out come last."""
-    order = jnp.argsort(jnp.where(kept, events.t, jnp.inf), stable=True)
+    # XLA would sort events that it knows, since `jit` closes over them, at compile time, slowly
+    times = jax.lax.optimization_barrier(jnp.where(kept, events.t, jnp.inf))
+    order = jnp.argsort(times, stable=True)
     places = jnp.arange(order.size, dtype=jnp.int32)
     return jnp.zeros_like(places).at[order].set(places, unique_indices=True)
 
