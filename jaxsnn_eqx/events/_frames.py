@@ -1,12 +1,4 @@
-"""Events of an event camera to frames, voxel grids and time surfaces, inside jit.
-
-Polarity is channel 0 (off, darker) or 1 (on, brighter), as in Tonic. The size of a sensor is
-`(height, width)`, the order of the array's axes; in Tonic it is `(width, height, 2)`.
-
-Events that are masked, off the sensor, or at a time that is not finite are left out: they
-affect neither values nor derivatives. Sizes are static Python ints, so another size compiles
-again.
-"""
+"""Events of an event camera to frames, voxel grids and time surfaces, inside jit."""
 
 from fractions import Fraction
 from typing import Any
@@ -17,14 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Integer, Shaped
 
-from ._types import NestedNumbers as _NestedNumbers
-from ._types import as_integers as _as_integers
-from ._types import as_mask as _as_mask
-from ._types import as_wide as _as_wide
-from ._types import checked as _checked
-from ._types import positive_int as _positive_int
-from ._types import positive_number as _positive_number
-from ._types import to_array as _to_array
+from .._types import (
+    NestedNumbers,
+    as_integers,
+    as_mask,
+    as_wide,
+    checked,
+    positive_int,
+    positive_number,
+    to_array,
+)
 
 
 class Events(eqx.Module):
@@ -61,29 +55,29 @@ class Events(eqx.Module):
     p: Float[Array, " capacity"]
     mask: Bool[Array, " capacity"]
 
-    @_checked
+    @checked
     def __init__(
         self,
-        x: Integer[ArrayLike, " capacity"] | _NestedNumbers,
-        y: Integer[ArrayLike, " capacity"] | _NestedNumbers,
-        t: Shaped[ArrayLike, " capacity"] | _NestedNumbers,
-        p: Shaped[ArrayLike, " capacity"] | _NestedNumbers,
-        mask: Bool[ArrayLike, " capacity"] | _NestedNumbers | None = None,
+        x: Integer[ArrayLike, " capacity"] | NestedNumbers,
+        y: Integer[ArrayLike, " capacity"] | NestedNumbers,
+        t: Shaped[ArrayLike, " capacity"] | NestedNumbers,
+        p: Shaped[ArrayLike, " capacity"] | NestedNumbers,
+        mask: Bool[ArrayLike, " capacity"] | NestedNumbers | None = None,
     ):
-        self.x, self.y = _as_integers("x", x), _as_integers("y", y)
-        t = _to_array(t)
+        self.x, self.y = as_integers("x", x), as_integers("y", y)
+        t = to_array(t)
         if t.dtype.kind in "iu" and t.size:
             raise ValueError(
                 f"`t` must be seconds, of a floating dtype, got {t.dtype}. For ticks, such as "
                 "microseconds, use `Events.from_structured(array, time_unit=...)`, or multiply "
                 "them by their unit, in float64."
             )
-        self.t = _as_wide(t)
-        p = _to_array(p)
+        self.t = as_wide(t)
+        p = to_array(p)
         if not jnp.issubdtype(p.dtype, jnp.floating):
             p = jnp.where(p > p.dtype.type(0), 1.0, -1.0)
-        self.p = _as_wide(p)
-        self.mask = _as_mask("mask", np.ones(self.t.shape, bool) if mask is None else mask)
+        self.p = as_wide(p)
+        self.mask = as_mask("mask", np.ones(self.t.shape, bool) if mask is None else mask)
         lengths = {name: getattr(self, name).shape for name in ("x", "y", "t", "p", "mask")}
         if len(set(lengths.values())) > 1 or self.t.ndim != 1:
             raise ValueError(
@@ -91,7 +85,7 @@ class Events(eqx.Module):
             )
 
     @staticmethod
-    @_checked
+    @checked
     def from_structured(
         array: np.ndarray,
         capacity: int | None = None,
@@ -142,8 +136,8 @@ class Events(eqx.Module):
                 f"`time_unit` must be given for times of dtype {t.dtype}: 1.0 if they are "
                 "seconds, 1e-6 if they are microseconds."
             )
-        time_unit = 1e-6 if time_unit is None else _positive_number("time_unit")(time_unit)
-        capacity = _positive_int("capacity")(
+        time_unit = 1e-6 if time_unit is None else positive_number("time_unit")(time_unit)
+        capacity = positive_int("capacity")(
             max(array.size, 1) if capacity is None else capacity
         )
         if array.size > capacity:
@@ -170,7 +164,7 @@ class Events(eqx.Module):
         )
 
 
-@_checked
+@checked
 def to_frames(
     events: Events, seq_length: int, sensor_size: tuple[int, int] | list[int], dt: float = 1e-3
 ) -> Float[Array, "{seq_length} 2 height width"]:
@@ -210,7 +204,7 @@ def to_frames(
     return _frames(events, _edges(seq_length, dt, events.t.dtype), size)
 
 
-@_checked
+@checked
 def to_frames_by_count(
     events: Events, seq_length: int, sensor_size: tuple[int, int] | list[int], event_count: int
 ) -> Float[Array, "{seq_length} 2 height width"]:
@@ -244,11 +238,11 @@ def to_frames_by_count(
     **Raises:** `ValueError` for sizes that are not ints of at least 1.
     """
     seq_length, size = _sizes("seq_length", seq_length, sensor_size)
-    event_count = _positive_int("event_count")(event_count)
+    event_count = positive_int("event_count")(event_count)
     return _frames_by_count(events, seq_length, size, event_count)
 
 
-@_checked
+@checked
 def to_voxel_grid(
     events: Events, n_bins: int, sensor_size: tuple[int, int] | list[int]
 ) -> Float[Array, "{n_bins} height width"]:
@@ -299,7 +293,7 @@ def to_voxel_grid(
     return _voxel_grid(events, n_bins, size)
 
 
-@_checked
+@checked
 def to_time_surface(
     events: Events,
     seq_length: int,
@@ -349,7 +343,7 @@ def to_time_surface(
     Recognition", IEEE TPAMI (2017).
     """
     seq_length, size = _sizes("seq_length", seq_length, sensor_size)
-    tau = _positive_number("tau")(tau)
+    tau = positive_number("tau")(tau)
     edges = _edges(seq_length, dt, events.t.dtype)
     return _time_surface(events, edges, size, tau)
 
@@ -403,12 +397,12 @@ def _multiples(n: np.ndarray, unit: float) -> np.ndarray:
 def _sizes(name: str, length: Any, sensor_size: Any) -> tuple[int, tuple[int, int]]:
     if len(sensor_size) != 2:
         raise ValueError(f"`sensor_size` must be (height, width), got {sensor_size}.")
-    height, width = (_positive_int("sensor_size")(n) for n in sensor_size)
-    return _positive_int(name)(length), (height, width)
+    height, width = (positive_int("sensor_size")(n) for n in sensor_size)
+    return positive_int(name)(length), (height, width)
 
 
 def _edges(seq_length: int, dt: float, dtype: Any) -> np.ndarray:
-    dt = _positive_number("dt")(dt)
+    dt = positive_number("dt")(dt)
     return _multiples(np.arange(seq_length + 1), dt).astype(dtype)
 
 
