@@ -1,5 +1,6 @@
 """Events of an event camera: frames, voxel grids and time surfaces."""
 
+from fractions import Fraction
 from functools import partial
 
 import equinox as eqx
@@ -14,11 +15,15 @@ from numpy.lib.recfunctions import rename_fields
 
 from jaxsnn_eqx.events import (
     Events,
+    count_left_out,
+    to_averaged_time_surface,
     to_frames,
     to_frames_by_count,
     to_time_surface,
     to_voxel_grid,
 )
+from jaxsnn_eqx.events._common import count_at_or_before
+from jaxsnn_eqx.events._events import multiples
 
 FIELDS = np.dtype([("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "i1")])
 SIZE = (4, 5)
@@ -32,6 +37,14 @@ TRANSFORMS = {
     ),
     "voxel_grid": partial(to_voxel_grid, n_bins=6, sensor_size=SIZE),
     "time_surface": partial(to_time_surface, seq_length=LENGTH, sensor_size=SIZE, tau=3e-3),
+    "averaged": partial(
+        to_averaged_time_surface,
+        sensor_size=SIZE,
+        cell_size=3,
+        surface_size=3,
+        time_window=3.1e-3,
+        tau=2e-3,
+    ),
 }
 
 
@@ -56,6 +69,11 @@ def _array(n=80, seed=0, start=10**12, stop=10_000):
 # The formulas, event by event, in integers and float64.
 
 
+def _in_order(array):
+    # `np.sort(array, order="t")` would order events at the same time by their other fields
+    return array[np.argsort(array["t"], kind="stable")]
+
+
 def _frames(array, seq_length, dt):
     frames = np.zeros((seq_length, 2, *SIZE))
     for x, y, t, p in array:
@@ -67,7 +85,7 @@ def _frames(array, seq_length, dt):
 
 def _frames_by_count(array, seq_length, event_count):
     frames = np.zeros((seq_length, 2, *SIZE))
-    for i, (x, y, _, p) in enumerate(np.sort(array, order="t", kind="stable")):
+    for i, (x, y, _, p) in enumerate(_in_order(array)):
         if i // event_count < seq_length:
             frames[i // event_count, int(p > 0), y, x] += 1
     return frames
@@ -223,9 +241,8 @@ def test_the_voxel_grid_keeps_the_last_event_which_tonic_drops():
         [[0.125, -0.375], [0.75, 0.0]],
         [[0.875, 0.75075], [0.0, 0.0]],
     ]
-    # the result of Tonic is the grid with one more bin, without its last bin
-    four = to_voxel_grid(Events.from_structured(SMALL), 4, (2, 2))
-    np.testing.assert_allclose(four[:3], tonic_1_7_0, atol=1e-6)
+    grid = to_voxel_grid(Events.from_structured(SMALL), 3, (2, 2), scaling="tonic")
+    np.testing.assert_allclose(grid, tonic_1_7_0, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=30)
@@ -398,7 +415,7 @@ def test_padding_has_no_effect(transform):
         return out
 
     for fillers in [(0, 0, 0.0, 1.0), (-1, 99, np.nan, np.nan), (2, 2, -np.inf, 5.0)]:
-        fields = (events.x, events.y, events.t, events.p)
+        fields = (events.x, events.y, _exact_times(events), events.p)
         x, y, t, p = (spread(v, f) for v, f in zip(fields, fillers, strict=True))
         padded = Events(x, y, t, p, spread(np.ones(80, bool), False))
         np.testing.assert_array_equal(transform(padded), plain)
@@ -418,11 +435,10 @@ def test_padding_has_no_effect(transform):
 )
 def test_events_off_the_sensor_or_without_a_finite_time_are_left_out(transform, x, y, t):
     events = Events.from_structured(_array())
+    fields = (events.x, events.y, _exact_times(events), events.p)
+    added = (x, y, t, 1.0)
     more = Events(
-        *(
-            np.append(getattr(events, name), np.asarray(value, getattr(events, name).dtype))
-            for name, value in zip("xytp", (x, y, t, 1.0), strict=True)
-        )
+        *(np.append(f, np.asarray(a, f.dtype)) for f, a in zip(fields, added, strict=True))
     )
     np.testing.assert_array_equal(transform(more), transform(events))
 
@@ -445,6 +461,162 @@ def test_floating_polarities_are_weights_and_zero_and_nan_are_left_out():
     assert np.isnan(grid[2, 0, 2])
 
 
+HOURS = 5 * 3600 * 10**6  # in microseconds, where float32 resolves 2 ms
+
+
+@pytest.mark.parametrize("overlap", [0, 300])
+@pytest.mark.parametrize("dt", [1000, 700])
+def test_microseconds_are_exact_after_hours(dt, overlap):
+    array = _array(400, seed=3, start=HOURS)
+    stride = dt - overlap
+    first = HOURS // stride
+    late = Events.from_structured(array, origin=0)
+    # the frames around the recording only: those before it would be millions
+    ticks = array["t"].astype(np.int64)
+    numbers = first - 2 + np.arange(LENGTH + 2)
+    seconds = Fraction(stride, 10**6)
+    begun = np.asarray(count_at_or_before(late, multiples(numbers, seconds)))
+    ends = multiples(numbers, seconds, Fraction(dt, 10**6))
+    ended = np.asarray(count_at_or_before(late, ends))
+    for k, start in enumerate(numbers * stride):
+        expected = np.sum((ticks >= start) & (ticks < start + dt))
+        assert np.sum((begun > k) & (ended <= k)) == expected
+    assert len(np.unique(np.asarray(late.t))) < 10  # what float32 alone would tell apart
+
+
+def test_frames_of_a_recording_of_hours():
+    rng = np.random.default_rng(0)
+    array = np.zeros(20_000, FIELDS)
+    array["t"] = rng.integers(0, 7200 * 10**6, array.size)
+    array["t"][::2] -= array["t"][::2] % 10**6 - rng.integers(-1, 2, 10_000)  # around edges
+    events = Events.from_structured(array, origin=0)
+    frames = to_frames(events, 7200, (1, 1), dt=1.0, polarities=1)[:, 0, 0, 0]
+    expected = np.bincount(array["t"][array["t"] >= 0] // 10**6, minlength=7200)
+    np.testing.assert_array_equal(frames, expected[:7200])
+    rounded = Events(events.x, events.y, events.t, events.p)
+    assert np.any(to_frames(rounded, 7200, (1, 1), dt=1.0, polarities=1)[:, 0, 0, 0] != frames)
+
+
+@pytest.mark.parametrize("name", ["frames_by_count", "voxel_grid", "averaged"])
+def test_what_is_relative_is_the_same_after_hours(name):
+    transform = TRANSFORMS[name]
+    array = _array()
+    early = Events.from_structured(array)
+    late = Events.from_structured(array, origin=int(array["t"].min()) - HOURS)
+    np.testing.assert_allclose(transform(late), transform(early), rtol=2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("overlap", [100, 500, 900])
+def test_frames_that_overlap(overlap):
+    array = _array()
+    frames = to_frames(
+        Events.from_structured(array), LENGTH, SIZE, 1e-3, overlap=overlap * MICRO
+    )
+    ticks = array["t"] - array["t"].min()
+    for k, frame in enumerate(frames):
+        start = k * (1000 - overlap)
+        now = array[(ticks >= start) & (ticks < start + 1000)]
+        expected = np.zeros((2, *SIZE))
+        np.add.at(expected, (now["p"], now["y"], now["x"]), 1)
+        np.testing.assert_array_equal(frame, expected)
+
+
+@pytest.mark.parametrize(("count", "overlap"), [(7, 1), (10, 5), (10, 9)])
+def test_frames_by_count_that_overlap(count, overlap):
+    array = _array()
+    frames = to_frames_by_count(
+        Events.from_structured(array), LENGTH, SIZE, count, overlap=overlap, polarities=1
+    )
+    for k, frame in enumerate(frames):
+        now = _in_order(array)[k * (count - overlap) :][:count]
+        expected = np.zeros((1, *SIZE))
+        np.add.at(expected, (0, now["y"], now["x"]), 1)
+        np.testing.assert_array_equal(frame, expected)
+
+
+def test_one_and_three_polarities():
+    array = _array()
+    array["p"] = np.random.default_rng(1).integers(0, 3, array.size)
+    events = Events.from_structured(array, polarities=3)
+    three, two, one = (to_frames(events, 12, SIZE, polarities=n) for n in (3, 2, 1))
+    expected = np.zeros((3, *SIZE))
+    np.add.at(expected, (array["p"], array["y"], array["x"]), 1)
+    np.testing.assert_array_equal(three.sum(0), expected)
+    np.testing.assert_array_equal(two, three[:, ::2])
+    np.testing.assert_array_equal(one[:, 0], three.sum(1))
+    surface = to_time_surface(events, 12, SIZE, 1e-3, polarities=3)
+    np.testing.assert_array_equal(surface[-1] > 0, expected > 0)
+    merged = to_time_surface(events, 12, SIZE, 1e-3, polarities=1)
+    np.testing.assert_array_equal(merged[:, 0], surface.max(1))
+
+
+def test_the_size_of_the_sensor_is_inferred_outside_of_jit():
+    events = Events([0, 4, 9], [2, 1, 9], [0.0, 0.0, 0.0], [1, 1, 1], [True, True, False])
+    assert events.sensor_size == (3, 5)
+    assert Events.from_structured(np.zeros(0, FIELDS), 3).sensor_size == (1, 1)
+    assert to_frames(events, 1, events.sensor_size).shape == (1, 2, 3, 5)
+    with pytest.raises(ValueError, match="`sensor_size` must be known outside of `jit`"):
+        jax.jit(lambda e: to_frames(e, 1, e.sensor_size))(events)
+
+
+def test_events_that_are_left_out_are_counted():
+    events = Events(
+        x=[0, 5, 0, 0, 0, 0, 0, 0],
+        y=[0, 0, 0, 0, 0, 0, 0, -1],
+        t=[0.0, 0.0, np.nan, 0.0, -1e-3, 2e-3, 0.5e-3, np.inf],
+        p=[1.0, 1.0, 1.0, 0.0, 1.0, 1.0, np.nan, 1.0],
+        mask=[True] * 8,
+    )
+    counted = count_left_out(events, 2, SIZE)
+    assert tuple(map(int, counted)) == (2, 1, 2, 1, 1)
+    assert counted._fields == ("off_sensor", "no_time", "no_polarity", "before", "after")
+    assert int(to_frames(events, 2, SIZE).sum()) + sum(map(int, counted)) == 8
+    assert int(count_left_out(events, 2, SIZE, polarities=1).no_polarity) == 1
+    # with overlap, the last frame ends earlier
+    assert int(count_left_out(events, 2, SIZE, overlap=0.9e-3).after) == 1
+    assert sum(map(int, count_left_out(Events.from_structured(_array(), 200), 10, SIZE))) == 0
+
+
+def _averaged_time_surface(array, cell, surface, time_window, tau):
+    """Event by event, in ticks."""
+    rows, columns = -(-SIZE[0] // cell), -(-SIZE[1] // cell)
+    sums = np.zeros((rows * columns, 2, surface, surface))
+    counts = np.zeros((rows * columns, 2, 1, 1))
+    half = surface // 2
+    ordered = _in_order(array)
+    for i, event in enumerate(ordered):
+        place = (event["y"] // cell * columns + event["x"] // cell, event["p"])
+        counts[place] += 1
+        sums[place][half, half] += 1
+        for other in ordered[:i]:
+            dy, dx = int(other["y"]) - int(event["y"]), int(other["x"]) - int(event["x"])
+            age = int(event["t"]) - int(other["t"])
+            its = (other["y"] // cell * columns + other["x"] // cell, other["p"])
+            if its == place and max(abs(dy), abs(dx)) <= half and age <= time_window:
+                sums[place][half + dy, half + dx] += np.exp(-age / tau)
+    return sums / np.maximum(counts, 1)
+
+
+@pytest.mark.parametrize(
+    ("cell", "surface", "window", "tau"),
+    [(3, 3, 3000, 2000), (2, 5, 500, 2000), (10, 1, 10**6, 100)],
+)
+def test_the_averaged_time_surface_equals_the_formula(cell, surface, window, tau):
+    # equal to Tonic 1.7.0's in float64; it compares ticks in float32
+    array = _array(200, seed=5)
+    np.random.default_rng(5).shuffle(array)
+    averaged = to_averaged_time_surface(
+        Events.from_structured(array, 230),
+        SIZE,
+        cell_size=cell,
+        surface_size=surface,
+        time_window=window * MICRO,
+        tau=tau * MICRO,
+    )
+    expected = _averaged_time_surface(array, cell, surface, window, tau)
+    np.testing.assert_allclose(averaged, expected, rtol=1e-5, atol=1e-6)
+
+
 def _gradient(transform, events):
     return eqx.filter_jit(eqx.filter_grad(lambda e: transform(e).sum()))(events)
 
@@ -463,6 +635,10 @@ def test_no_events_give_zeros(transform, capacity):
     np.testing.assert_array_equal(gradient.p, 0)
 
 
+def _exact_times(events):
+    return np.asarray(events.t, float) + np.asarray(events.rest)
+
+
 def _numerical_gradient(f, x, h):
     gradient = np.zeros(x.size)
     for i in range(x.size):
@@ -477,7 +653,7 @@ def _with(events, **fields):
     return eqx.tree_at(lambda e: [getattr(e, n) for n in names], events, list(fields.values()))
 
 
-@pytest.mark.parametrize("name", ["voxel_grid", "time_surface"])
+@pytest.mark.parametrize("name", ["voxel_grid", "time_surface", "averaged"])
 @pytest.mark.parametrize("field", ["t", "p"])
 def test_derivatives_equal_finite_differences(x64, name, field):
     rng = np.random.default_rng(0)
@@ -498,7 +674,7 @@ def test_derivatives_equal_finite_differences(x64, name, field):
     np.testing.assert_allclose(reverse, expected, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(reverse[40:], 0)  # the padding
-    assert np.any(np.asarray(reverse) != 0) == ((name, field) != ("time_surface", "p"))
+    assert np.any(np.asarray(reverse) != 0) == (field == "t" or name == "voxel_grid")
 
 
 def test_the_voxel_grids_derivative_at_the_ends_and_instants():
@@ -553,6 +729,8 @@ def test_gradient_of_frames_is_zero():
         ({}, {"origin": float("nan")}, "`origin` must be finite, got nan"),
         ({"p": 2}, {}, r"`p` must be 0 and 1, or -1 and 1, got \[0.0, 1.0, 2.0\]"),
         ({"p": -1}, {}, r"`p` must be 0 and 1, or -1 and 1, got \[-1.0, 0.0, 1.0\]"),
+        ({"p": 3}, {"polarities": 3}, r"`p` must be 0, 1 and 2, got \[0.0, 1.0, 3.0\]"),
+        ({}, {"polarities": 1}, "`polarities` must be 2 or 3, got 1"),
     ],
 )
 def test_bad_recordings_are_refused(change, kwargs, message):
@@ -589,6 +767,25 @@ def test_fields_of_different_lengths_are_refused():
         (lambda e: to_frames_by_count(e, 3, SIZE, 0), "`event_count` must be at least 1"),
         (lambda e: to_voxel_grid(e, 0, SIZE), "`n_bins` must be at least 1, got 0"),
         (lambda e: to_time_surface(e, 3, SIZE, -1.0), "`tau` must be positive, got -1.0"),
+        (
+            lambda e: to_frames(e, 3, SIZE, overlap=1e-3),
+            "`overlap` must be less than `dt`",
+        ),
+        (lambda e: to_frames(e, 3, SIZE, overlap=-1e-3), "`overlap` must be at least 0, got"),
+        (lambda e: to_frames(e, 3, SIZE, polarities=4), r"`polarities` must be 1 \(all in one"),
+        (
+            lambda e: to_frames_by_count(e, 3, SIZE, 5, overlap=5),
+            "`overlap` must be less than `event_count`, 5, got 5",
+        ),
+        (
+            lambda e: to_voxel_grid(e, 3, SIZE, scaling="x"),
+            '`scaling` must be "zhu" or "tonic"',
+        ),
+        (
+            lambda e: TRANSFORMS["averaged"](e, surface_size=4),
+            "`surface_size` must be odd, got 4",
+        ),
+        (lambda e: TRANSFORMS["averaged"](e, tau=0.0), "`tau` must be positive, got 0.0"),
     ],
 )
 def test_bad_sizes_are_refused(call, message):

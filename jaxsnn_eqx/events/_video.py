@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Shaped
 
 from .._types import NestedNumbers, checked, number_of_at_least_zero, positive_int, to_array
-from ._frames import Events
+from ._events import Events
 
 
 @checked
