@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import slow
 
 import jaxsnn_eqx as snn
 
@@ -58,7 +59,14 @@ def mean_rate(layer, xs, dt=1e-3):
     return float(jnp.mean(spikes != 0)) / dt
 
 
-@pytest.mark.parametrize("name", ALL)
+# one for each field by which encoders are calibrated, and for both holders of a scale
+FAST = (
+    *("constant_current", "learnable", "poisson", "latency", "first_spike", "rank_order"),
+    *("lif_current", "delta", "threshold", "level_crossing", "pulse_width"),
+)
+
+
+@pytest.mark.parametrize("name", [*FAST, *slow(*(name for name in ALL if name not in FAST))])
 def test_an_encoder_spends_the_rate_also_on_held_out_data(name):
     encoder, rate, changed, data = ALL[name]
     found = snn.calibrate(encoder, data[TRAIN], rate=rate)
@@ -82,7 +90,12 @@ def test_the_threshold_is_that_of_a_count_in_numpy():
 
 @pytest.mark.parametrize(
     "name",
-    ["learnable", "poisson", "regular", "latency", "first_spike", "lif_current", "delta"],
+    [
+        "learnable",
+        "poisson",
+        "lif_current",
+        *slow("regular", "latency", "first_spike", "delta"),
+    ],
 )
 def test_each_feature_has_its_own_scale(name):
     encoder, rate, _, data = ALL[name]

@@ -201,7 +201,7 @@ def test_bfloat16_gives_the_values_of_float32(case):
     assert np.mean(~np.isclose(out, single, rtol=1e-2, atol=1e-6)) <= 0.02
 
 
-@cases(lambda c: c.elementwise, fast=usual)
+@cases(lambda c: c.elementwise, fast=of_each_base)  # all, by formula: `test_oracle.py`
 def test_any_shape(case):
     x, key = case.input((30,)), _key(case)
     added = () if case.channels is None else (case.channels,)

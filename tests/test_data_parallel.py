@@ -69,6 +69,7 @@ def last_of_bar(shown):
     return re.findall(r"accuracy=.*loss=[0-9.]+", shown)[-1]
 
 
+@pytest.mark.slow
 def test_two_processes_continue_a_killed_one_and_give_its_bits(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     [status], [printed], [shown] = run("--out", one)

@@ -14,6 +14,14 @@ SIGNAL = np.random.default_rng(0).uniform(-1.0, 2.0, (12, 4)).astype(np.float32)
 VALUES = SIGNAL[0]
 
 
+def test_the_weights_of_these_tests_are_those_of_equinox():
+    """`conftest` draws them by one program for all shapes."""
+    linear = eqx.nn.Linear(7, 5, key=jr.key(3))
+    key, _ = jr.split(jr.key(3))
+    expected = jr.uniform(key, (5, 7), minval=-1 / 7**0.5, maxval=1 / 7**0.5)
+    np.testing.assert_array_equal(linear.weight, expected)
+
+
 class Sum(snn.AbstractSignalEncoder):
     """The sum of the samples so far: a layer without a fault, to subclass in its methods."""
 
