@@ -56,6 +56,8 @@ class Panel(NamedTuple):
         parts = [self.encoder]
         if isinstance(self.encoder, snn.Preprocessed):
             parts = [self.encoder.fn, self.encoder.encoder, self.encoder]
+        elif isinstance(self.encoder, snn.Network):
+            parts = self.encoder.layers
         return [type(part).__name__ for part in parts]
 
 
@@ -107,9 +109,15 @@ def of_signals(signal: Float[Array, " time"]) -> list[Panel]:
     # too large, and with a higher one a signal below the highest tap is silent.
     spiker = snn.BensSpikerEncoder(filter=1.3 * taps / taps.sum(), threshold=0.9 * 1.3)
     start = signal[0]
+    bank = snn.FilterBank.butterworth(FIELDS, 4.0, 64.0, dt=1e-3)
+    loud = snn.Scale(20.0)
+    bands = snn.Network(
+        [bank, snn.OverTime(jnp.abs), snn.OverTime(loud), snn.LIFCurrentEncoder()]
+    )
     return [
         Panel(snn.LIFCurrentEncoder(), "a LIF neuron with the signal as input", CURRENT),
         Panel(snn.ResonateAndFire(20.0, 3e-2, v_th=0.1), "oscillations near 20 Hz"),
+        Panel(bands, "in 4 octaves from 4 Hz, each to a LIF neuron"),
         Panel(delta, "fast changes", decode=lambda z: delta.decode(z, start)),
         Panel(
             threshold,
@@ -183,7 +191,12 @@ def draw_signals(
         row, column = divmod(i, SIGNAL_COLUMNS)
         of_signal = figure.add_subplot(grid[2 * row, column])
         of_spikes = figure.add_subplot(grid[2 * row + 1, column])
-        plotting.encoding(panel.encoder, panel.gain * signal, axes=(of_signal, of_spikes))
+        if isinstance(panel.encoder, snn.Network):
+            of_signal.plot(np.arange(LENGTH), signal, color=plotting.INPUT, linewidth=1)
+            plotting.raster(panel.encoder(signal), ax=of_spikes)
+            of_signal.set_xlim(of_spikes.get_xlim())
+        else:
+            plotting.encoding(panel.encoder, panel.gain * signal, axes=(of_signal, of_spikes))
         if panel.decode is not None:
             decoded = np.array(panel.decode(panel.encoder(signal)))
             # the last spikes of an encoder with a delay come after the end
