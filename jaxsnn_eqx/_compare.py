@@ -84,8 +84,8 @@ def compare(
     **Arguments:**
 
     - `encoders`: encoders by name, or a sequence of them; all of values, or all of signals. A
-        function may stand in front of one: `Preprocessed`, or for signals a `Network` of
-        `OverTime` and the encoder.
+        function may stand in front of one: `Preprocessed`, or for signals a `Network` that ends
+        in the encoder, of `OverTime`, `FilterBank`, `LI` and `Delay`.
     - `data`: values of shape `"samples *shape"`, or signals of shape `"samples time *shape"`,
         with features of similar scale.
     - `rates`: in hertz, per input: an encoder with several outputs for each value divides it

@@ -10,17 +10,23 @@ import jax.random as jr
 from jax.core import Tracer
 from jaxtyping import Array
 
+from ._encoder.filter_bank import FilterBank
 from ._encoder.preprocessed import Preprocessed
 from ._encoder.scale import Scale
 from ._layer import AbstractEncoder, AbstractLayer
 from ._network import Network
 from ._neuron.base import AbstractNeuron
+from ._neuron.delay import Delay
+from ._neuron.li import LI
 from ._neuron.recurrent import Recurrent
 from ._neuron.synapse import Synapse
 from ._over_time import OverTime
 from ._types import AnyInput, as_floating
 
 Path = tuple[int, ...]
+
+IN_FRONT = (OverTime, FilterBank, LI, Delay)
+"""Layers that make another signal of a signal, before it is encoded."""
 
 
 def as_samples(name: str, layer: AbstractLayer, xs: AnyInput) -> Array:
@@ -103,10 +109,10 @@ def behind_functions(layer: AbstractLayer) -> AbstractLayer:
 def steps_and_encoder(
     layer: AbstractLayer,
 ) -> tuple[tuple[AbstractLayer, ...], AbstractLayer]:
-    """The functions of each step in front of an encoder of signals, and the encoder."""
+    """What stands in front of an encoder of signals, and the encoder."""
     if isinstance(layer, Network) and not encodes(layer):
         *front, last = layer
-        if all(isinstance(step, OverTime) for step in front):
+        if all(isinstance(step, IN_FRONT) for step in front):
             return tuple(front), last
     return (), layer
 

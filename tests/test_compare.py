@@ -254,6 +254,17 @@ def test_functions_of_each_step_may_stand_in_front_of_an_encoder_of_signals():
         compare({"b": other}, xs)
 
 
+def test_a_filter_bank_may_stand_in_front_of_an_encoder():
+    xs = snn.datasets.ornstein_uhlenbeck(0, 8, 400, tau=TAU)
+    bank = snn.FilterBank.butterworth(3, 2.0, 16.0, dt=1e-3)
+    front = (bank, snn.OverTime(snn.OnOff()), snn.LI(snn.LIFParameters(tau_mem=5e-3)))
+    ear = snn.Network([*front, snn.LIFCurrentEncoder()])
+    [result] = compare({"ear": ear}, xs, rates=100.0).results
+    assert result.spikes == pytest.approx(100, rel=0.4)  # of six neurons together
+    assert result.encoder[0] == bank
+    assert isinstance(result.encoder[-1], snn.Network)  # the calibrated encoder
+
+
 def test_progress_is_shown_if_it_is_wanted(capsys):
     compare([snn.RegularRateEncoder(20)], VALUES)
     assert not capsys.readouterr().err
