@@ -74,6 +74,13 @@ def test_a_still_video_has_no_events_and_capacity_pads():
     assert one.mask.tolist() == [True, False, False]
 
 
+def test_a_threshold_that_is_reached_at_a_frame_gives_an_event_there():
+    then_still = np.array([1.0, 2.0, 2.0]).reshape(3, 1, 1)
+    events = from_video(then_still, [0.0, 1.0, 2.0], threshold=np.log(2.0), floor=0.0)
+    assert events.t.tolist() == [1.0]
+    assert events.mask.tolist() == [True]
+
+
 BAD = {
     "shape": ((np.ones((3, 2)), [0.0, 1.0, 2.0]), {}, None),
     "times": ((np.ones((3, 2, 2)), [0.0, 1.0, 1.0]), {}, "`times` must be finite and increas"),
