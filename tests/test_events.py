@@ -23,7 +23,7 @@ from jaxsnn_eqx.events import (
     to_voxel_grid,
 )
 from jaxsnn_eqx.events._common import count_at_or_before
-from jaxsnn_eqx.events._events import multiples
+from jaxsnn_eqx.events._times import multiples
 
 FIELDS = np.dtype([("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "i1")])
 SIZE = (4, 5)
@@ -532,6 +532,19 @@ def test_frames_by_count_that_overlap(count, overlap):
         expected = np.zeros((1, *SIZE))
         np.add.at(expected, (0, now["y"], now["x"]), 1)
         np.testing.assert_array_equal(frame, expected)
+
+
+def test_the_program_does_not_grow_with_the_overlap():
+    events = Events.from_structured(_array())
+
+    def scatters(call):
+        return str(jax.make_jaxpr(call)(events)).count("scatter-add[")
+
+    for transform in (
+        lambda overlap: lambda e: to_frames(e, LENGTH, SIZE, 1.0, overlap=overlap / 100),
+        lambda overlap: lambda e: to_frames_by_count(e, LENGTH, SIZE, 100, overlap=overlap),
+    ):
+        assert scatters(transform(50)) == scatters(transform(99)) == 2
 
 
 def test_one_and_three_polarities():

@@ -8,12 +8,12 @@ affect neither values nor derivatives. Sizes are static Python ints, so another 
 again.
 """
 
+from ._averaged_time_surface import to_averaged_time_surface as to_averaged_time_surface
 from ._events import Events as Events
 from ._frames import LeftOut as LeftOut
 from ._frames import count_left_out as count_left_out
 from ._frames import to_frames as to_frames
 from ._frames import to_frames_by_count as to_frames_by_count
-from ._time_surface import to_averaged_time_surface as to_averaged_time_surface
 from ._time_surface import to_time_surface as to_time_surface
 from ._video import from_video as from_video
 from ._voxel_grid import to_voxel_grid as to_voxel_grid

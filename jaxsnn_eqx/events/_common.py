@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from .._types import number_of_at_least_zero, positive_int, positive_number
-from ._events import Events, exactly, multiples, remainder
+from ._events import Events
+from ._times import exactly, multiples, rounded
 
 
 def sizes(name: str, length: Any, sensor_size: Any) -> tuple[int, tuple[int, int]]:
+    """A length by its name, and `(height, width)`, as ints of at least 1."""
     if len(sensor_size) != 2:
         raise ValueError(f"`sensor_size` must be (height, width), got {sensor_size}.")
     height, width = (positive_int("sensor_size")(n) for n in sensor_size)
@@ -21,6 +23,7 @@ def sizes(name: str, length: Any, sensor_size: Any) -> tuple[int, tuple[int, int
 
 
 def channels(polarities: Any) -> int:
+    """The number of channels, from what a user gives."""
     if isinstance(polarities, bool) or polarities not in (1, 2, 3):
         raise ValueError(
             "`polarities` must be 1 (all in one), 2 (off, on) or 3 (off, zero, on), got "
@@ -31,20 +34,23 @@ def channels(polarities: Any) -> int:
 
 def kept(events: Events, size: tuple[int, int], polarities: int | None = None) -> Array:
     """Which events count: by mask, place and time and, for so many polarities, by `p`."""
-    keep = events.mask & on_sensor(events, size) & jnp.isfinite(events.t)
+    keep = events.mask & on_sensor(events.y, events.x, size) & jnp.isfinite(events.t)
     return keep if polarities is None else keep & has_polarity(events, polarities)
 
 
-def on_sensor(events: Events, size: tuple[int, int]) -> Array:
-    return (events.y >= 0) & (events.y < size[0]) & (events.x >= 0) & (events.x < size[1])
+def on_sensor(y: Array, x: Array, size: tuple[int, int]) -> Array:
+    """Whether there is a pixel in this row and column."""
+    return (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
 
 
 def has_polarity(events: Events, polarities: int) -> Array:
+    """Whether an event has a channel: not if NaN, nor, of two channels, if 0."""
     has = ~jnp.isnan(events.p)
     return has & (events.p != 0) if polarities == 2 else has
 
 
 def channel(events: Events, polarities: int) -> Array:
+    """The channel of each event that has one."""
     if polarities == 1:
         return jnp.zeros(events.p.shape, jnp.int32)
     if polarities == 2:
@@ -82,15 +88,14 @@ class Windows(NamedTuple):
 def window_of(events: Events, windows: Windows) -> Array:
     """The window of each event, of windows that share none; `length` if it is in none."""
     last = count_at_or_before(events, np.append(windows.starts(), windows.ends()[-1])) - 1
-    return jnp.where(last >= 0, last, windows.length)
+    return inside(last, windows.length)
 
 
 def count_at_or_before(events: Events, edges: np.ndarray) -> Array:
     """How many of the increasing `edges` are at or before the time of each event."""
-    near = edges.astype(events.t.dtype)
+    edge, rest = map(jnp.asarray, rounded(edges, events.t.dtype))
     if events.rest is None:
-        return jnp.searchsorted(near, events.t, side="right").astype(jnp.int32)
-    edge, rest = jnp.asarray(near), jnp.asarray(remainder(edges, near))
+        return jnp.searchsorted(edge, events.t, side="right").astype(jnp.int32)
 
     def at_or_before(i: Array) -> Array:
         return is_before(edge[i], rest[i], events.t, events.rest, or_at=True)
@@ -127,6 +132,20 @@ def rank(events: Events, keep: Array) -> Array:
     order = jnp.lexsort(keys)  # stable
     places = jnp.arange(order.size, dtype=jnp.int32)
     return jnp.zeros_like(places).at[order].set(places, unique_indices=True)
+
+
+def put(events: Events, places: Array, size: int) -> Events:
+    """Events at their new places; those whose place is beyond `size` are dropped."""
+
+    def one(leaf: Array) -> Array:
+        return jnp.zeros_like(leaf, shape=(size,)).at[places].set(leaf, mode="drop")
+
+    return jax.tree.map(one, events)
+
+
+def taken(events: Events, places: Array) -> Events:
+    """The events at these places, of any shape."""
+    return jax.tree.map(lambda leaf: leaf[places], events)
 
 
 def inside(index: Array, length: int) -> Array:

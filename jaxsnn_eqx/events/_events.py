@@ -1,6 +1,5 @@
 """Events of one recording, padded to a fixed number."""
 
-from fractions import Fraction
 from typing import Any
 
 import equinox as eqx
@@ -20,6 +19,7 @@ from .._types import (
     positive_number,
     to_array,
 )
+from ._times import exactly, multiples, remainder
 
 
 class Events(eqx.Module):
@@ -161,29 +161,39 @@ class Events(eqx.Module):
                 "seconds, 1e-6 if they are microseconds."
             )
         time_unit = 1e-6 if time_unit is None else positive_number("time_unit")(time_unit)
-        capacity = positive_int("capacity")(
-            max(array.size, 1) if capacity is None else capacity
-        )
-        if array.size > capacity:
-            raise ValueError(
-                f"`capacity` must be at least the number of events, {array.size}, got "
-                f"{capacity}. To keep only the first ones, pass `array[:capacity]`."
-            )
         signs = _signs(p, polarities)
         seconds = multiples(_since_origin(t, origin), exactly(time_unit))
+        hint = " To keep only the first ones, pass `array[:capacity]`."
+        return padded(x, y, seconds, signs, capacity, hint)
 
-        def padded(values: Any, dtype: Any) -> np.ndarray:
-            out = np.zeros(capacity, dtype)
-            out[: array.size] = values
-            return out
 
-        return Events(
-            x=padded(x, np.int32),
-            y=padded(y, np.int32),
-            t=padded(seconds, np.float64),
-            p=padded(signs, jnp.result_type(float)),
-            mask=padded(True, bool),
+def padded(
+    x: np.ndarray,
+    y: np.ndarray,
+    t: np.ndarray,
+    p: np.ndarray,
+    capacity: int | None,
+    hint: str = "",
+) -> Events:
+    """`Events` with padding at their end, up to `capacity`."""
+    length = positive_int("capacity")(max(len(t), 1) if capacity is None else capacity)
+    if len(t) > length:
+        raise ValueError(
+            f"`capacity` must be at least the number of events, {len(t)}, got {length}.{hint}"
         )
+
+    def pad(values: np.ndarray, dtype: Any) -> np.ndarray:
+        out = np.zeros(length, dtype)
+        out[: len(t)] = values
+        return out
+
+    return Events(
+        x=pad(x, np.int32),
+        y=pad(y, np.int32),
+        t=pad(t, np.float64),
+        p=pad(p, jnp.result_type(float)),
+        mask=np.arange(length) < len(t),
+    )
 
 
 _NAMES = {"x": ("x",), "y": ("y",), "t": ("t", "timestamp", "ts"), "p": ("p", "polarity", "on")}
@@ -224,13 +234,13 @@ def _since_origin(ticks: np.ndarray, origin: Any) -> np.ndarray:
 
 def _signs(p: np.ndarray, polarities: int) -> np.ndarray:
     """−1, +1 and, of three polarities, 0."""
+    if polarities not in (2, 3):
+        raise ValueError(f"`polarities` must be 2 or 3, got {polarities!r}.")
     found = set(np.unique(p).astype(float).tolist())
     if polarities == 3 and found <= {0.0, 1.0, 2.0}:
         return p.astype(np.float32) - 1
     if polarities == 2 and (found <= {0.0, 1.0} or found <= {-1.0, 1.0}):
         return np.where(p > 0, 1.0, -1.0)
-    if polarities not in (2, 3):
-        raise ValueError(f"`polarities` must be 2 or 3, got {polarities!r}.")
     allowed = "0 and 1, or -1 and 1" if polarities == 2 else "0, 1 and 2"
     raise ValueError(f"`p` must be {allowed}, got {sorted(found)}.")
 
@@ -241,24 +251,3 @@ def _rounded(t: Array | np.ndarray) -> tuple[Array, Array | None]:
     if isinstance(t, jax.Array) or t.dtype != np.float64 or near.dtype == np.float64:
         return near, None
     return near, jnp.asarray(remainder(t, np.asarray(near)))
-
-
-def remainder(exact: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """`exact - near`, in the dtype of `near`; 0 where that is not finite."""
-    finite = np.isfinite(near)
-    return np.subtract(exact, near, out=np.zeros(near.shape), where=finite).astype(near.dtype)
-
-
-def exactly(number: float) -> Fraction:
-    """The decimal number that was written."""
-    return Fraction(repr(number))
-
-
-def multiples(n: np.ndarray, unit: Fraction, offset: Fraction = Fraction(0)) -> np.ndarray:
-    """`n·unit + offset`, from decimal digits and rounded once.
-
-    3000 ticks of 1e-6 and 3 steps of 1e-3 are then the same number, so that an event on the
-    edge of a window is exactly on it.
-    """
-    below = unit.denominator * offset.denominator
-    return (n * float(unit * below) + float(offset * below)) / float(below)

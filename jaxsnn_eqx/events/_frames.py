@@ -1,8 +1,10 @@
 """Events to frames, by time and by number; which events are left out."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -174,15 +176,16 @@ def count_left_out(
 
 @eqx.filter_jit
 def _frames(events: Events, windows: Windows, size: tuple[int, int], polarities: int) -> Array:
-    frames = _no_frames(windows.length, polarities, size)
+    shape = (windows.length, polarities, *size)
     if windows.together == 1:
-        return _added(frames, events, window_of(events, windows)).astype(events.t.dtype)
+        return _count(events, shape, 1, lambda _: window_of(events, windows))
     first = count_at_or_before(events, windows.ends())
     last = count_at_or_before(events, windows.starts()) - 1
-    for back in range(windows.together):
-        frame = jnp.where(last - back >= first, last - back, windows.length)
-        frames = _added(frames, events, frame)
-    return frames.astype(events.t.dtype)
+
+    def frame(back: Array | int) -> Array:
+        return jnp.where(last - back >= first, last - back, windows.length)
+
+    return _count(events, shape, windows.together, frame)
 
 
 @eqx.filter_jit
@@ -195,25 +198,34 @@ def _frames_by_count(
     polarities: int,
 ) -> Array:
     place = rank(events, kept(events, size, polarities))
-    frames = _no_frames(seq_length, polarities, size)
-    for back in range(-(-event_count // stride)):
-        frame = place // stride - back
-        is_in = place - frame * stride < event_count
-        frames = _added(frames, events, jnp.where(is_in, frame, seq_length))
-    return frames.astype(events.t.dtype)
+
+    def frame(back: Array | int) -> Array:
+        found = place // stride - back
+        return jnp.where(place - found * stride < event_count, found, seq_length)
+
+    shape = (seq_length, polarities, *size)
+    return _count(events, shape, -(-event_count // stride), frame)
 
 
-def _no_frames(length: int, polarities: int, size: tuple[int, int]) -> Array:
-    return jnp.zeros((length, polarities, *size), jnp.int32)
-
-
-def _added(frames: Array, events: Events, frame: Array) -> Array:
-    """`frames` with one more for each event that counts, in its frame."""
-    length, polarities, *size = frames.shape
+def _count(
+    events: Events,
+    shape: tuple[int, int, int, int],
+    together: int,
+    frame: Callable[[Array | int], Array],
+) -> Array:
+    """Counts each event in `frame(0)` up to `frame(together - 1)`, where there are such."""
+    length, polarities, *size = shape
     keep = kept(events, (size[0], size[1]), polarities)
-    frame = inside(jnp.where(keep, frame, length), length)
-    at = frames.at[frame, channel(events, polarities), events.y, events.x]
-    return at.add(1, mode="drop")
+    of_pixel = channel(events, polarities), events.y, events.x
+
+    def add(back: Array | int, frames: Array) -> Array:
+        where = inside(jnp.where(keep, frame(back), length), length)
+        return frames.at[where, *of_pixel].add(1, mode="drop")
+
+    frames = add(0, jnp.zeros(shape, jnp.int32))
+    if together > 1:
+        frames = jax.lax.fori_loop(1, together, add, frames)
+    return frames.astype(events.t.dtype)
 
 
 @eqx.filter_jit
@@ -221,7 +233,7 @@ def _left_out(
     events: Events, windows: Windows, size: tuple[int, int], polarities: int
 ) -> LeftOut:
     reasons = {
-        "off_sensor": ~on_sensor(events, size),
+        "off_sensor": ~on_sensor(events.y, events.x, size),
         "no_time": ~jnp.isfinite(events.t),
         "no_polarity": ~has_polarity(events, polarities),
         "before": count_at_or_before(events, windows.starts()) == 0,

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import ArrayLike, Shaped
 
-from .._types import NestedNumbers, checked, number_of_at_least_zero, positive_int, to_array
-from ._events import Events
+from .._types import NestedNumbers, checked, number_of_at_least_zero, to_array
+from ._events import Events, padded
 
 
 @checked
@@ -90,17 +90,7 @@ def from_video(
     found = _crossings(np.log(images + floor), moments, on, off, refractory)
     ts, ys, xs, ps = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.lexsort((xs, ys, ts))
-    count = positive_int("capacity")(max(len(ts), 1) if capacity is None else capacity)
-    if len(ts) > count:
-        raise ValueError(
-            f"`capacity` must be at least the number of events, {len(ts)}, got {count}."
-        )
-
-    def padded(values: np.ndarray) -> np.ndarray:
-        return np.pad(values[order], (0, count - len(ts)))
-
-    mask = np.arange(count) < len(ts)
-    return Events(padded(xs), padded(ys), padded(ts), padded(ps), mask)
+    return padded(xs[order], ys[order], ts[order], ps[order], capacity)
 
 
 def _thresholds(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
