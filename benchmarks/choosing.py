@@ -98,6 +98,17 @@ TABLES: dict[str, Callable[[], Series]] = {
 }
 
 
+def own_and_drawn(data: Series, splits: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test samples: the data set's own split, and random ones as large."""
+    own = np.arange(data.train_size), np.arange(data.train_size, len(data.xs))
+    if splits == 1:
+        return [own]
+    drawn = StratifiedShuffleSplit(
+        splits - 1, train_size=len(own[0]), test_size=len(own[1]), random_state=0
+    )
+    return [own, *drawn.split(data.xs, data.labels)]
+
+
 def scaled(data: Series, train: np.ndarray) -> np.ndarray:
     """In units of the training samples' standard deviation."""
     axes = tuple(range(data.xs.ndim - 1))
@@ -244,11 +255,17 @@ class Row(NamedTuple):
     per_sample: float
 
     def line(self) -> str:
-        cells = [_mean(self.data), _mean(self.features), f"**{_mean(self.spikes)}**"]
+        cells = [
+            averaged(self.data),
+            averaged(self.features),
+            f"**{averaged(self.spikes)}**",
+        ]
         return f"| {self.name} | {' | '.join(cells)} | {self.per_sample:.0f} |"
 
 
-def _mean(values: list[float]) -> str:
+def averaged(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
     return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
 
 
@@ -306,12 +323,7 @@ def table_row(name: str, data: Series, repeats: int) -> Row:
 def series_row(name: str, data: Series, seeds: int) -> Row:
     scores: list[list[float]] = [[], [], []]
     spikes = []
-    own = np.arange(data.train_size), np.arange(data.train_size, len(data.xs))
-    drawn = StratifiedShuffleSplit(
-        seeds - 1, train_size=len(own[0]), test_size=len(own[1]), random_state=0
-    )
-    splits = [own, *drawn.split(data.xs, data.labels)]
-    for train, test in tqdm(splits, desc=name, unit="split"):
+    for train, test in tqdm(own_and_drawn(data, seeds), desc=name, unit="split"):
         xs = np.repeat(with_changes(data, train), data.hold, axis=1)
         fields = snn.GaussianReceptiveFields.evenly(FIELDS, -WIDTH, WIDTH)
         shown = jax.vmap(fields)(xs)
@@ -368,7 +380,7 @@ def digit_rows(splits: int, epochs: int) -> list[str]:
             found[name].append(100 * float(example.accuracy_of(trained, held_digits)))
             print(f"digits, split {seed}, {name}: {found[name][-1]:.2f} %", flush=True)
         jax.clear_caches()
-    linear, kernel, plain, distorted = (_mean(scores) for scores in found.values())
+    linear, kernel, plain, distorted = (averaged(scores) for scores in found.values())
     spikes = f"{np.mean(spent):.0f}"
     return [
         f"| digits, {splits} splits | {linear} | {kernel} (kernel) | **{plain}** | {spikes} |",
@@ -455,7 +467,7 @@ def yin_yang() -> str:
         scores.append(100 * model.fit(train, labels).score(test, held))
     return (
         "Logistic regression on five receptive fields a coordinate, without a network and "
-        f"without spikes, has {_mean(scores)} % on the Yin-Yang dataset ({SEEDS} seeds).\n"
+        f"without spikes, has {averaged(scores)} % on the Yin-Yang dataset ({SEEDS} seeds).\n"
     )
 
 
